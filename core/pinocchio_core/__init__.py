@@ -1,0 +1,1 @@
+"""Pinocchio: profiles for chat applications, kept, checked and served."""

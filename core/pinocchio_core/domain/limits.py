@@ -1,0 +1,18 @@
+"""Bounds on what a request may hold; docs/http-api.md lists them, and a test compares the two."""
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+MAX_NODES = 50_000
+"""Values of all kinds in one document, counted at every level."""
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+
+MAX_MIDDLEWARES = 100
+MAX_TOOLS = 500
+MAX_TAGS = 100
+MAX_OVERRIDE_KEYS = 100
+MAX_EXTENSIONS = 200
+MAX_NAME_LENGTH = 128
+"""Characters of an id, a tag, a tool name or an override key."""
+MAX_DISPLAY_NAME_LENGTH = 256
+MAX_PAGE = 1000
+"""Profiles on one page of a list."""

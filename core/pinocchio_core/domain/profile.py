@@ -1,0 +1,147 @@
+"""A profile and what it is made of, as frozen values.
+
+Optional fields are `None` when absent and are then left out of the JSON. `extensions` keeps each value as
+the very bytes that were sent, because an extension of a plugin that is not installed must come back unchanged.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+
+class MiddlewareUse(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One use of a middleware in a profile, in the order in which the chain runs."""
+
+    name: str
+    id: str | None = None
+    enabled: bool | None = None
+    """`None` and `True` both mean enabled; what was sent is what is kept."""
+
+    @property
+    def slot(self) -> str:
+        """The key of this use's config in `middleware.<name>_config@vN` → `instances`."""
+        return slot_of(self.id)
+
+
+def slot_of(use_id: str | None) -> str:
+    """The config slot of a use with this id, or of the one use without an id."""
+    return f"id:{use_id}" if use_id else "default"
+
+
+class Runtime(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a chat turn runs with."""
+
+    system_prompt: str | None = None
+    middlewares: tuple[MiddlewareUse, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    step_settings_patch: dict[str, dict[str, Any]] | None = None
+    """Engine settings: section → field → value."""
+
+
+class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Who may override or change what."""
+
+    allow_overrides: bool
+    read_only: bool
+    allowed_override_keys: tuple[str, ...] | None = None
+    """`None`: any key; present: only these; empty: none."""
+    denied_override_keys: tuple[str, ...] | None = None
+
+
+OPEN_POLICY = Policy(allow_overrides=False, read_only=False)
+
+
+class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the server knows about a profile; a client sets `tags` only."""
+
+    version: int
+    created_at_ms: int
+    updated_at_ms: int
+    created_by: str
+    updated_by: str
+    source: str
+    tags: tuple[str, ...] | None = None
+
+
+class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A stored profile."""
+
+    registry: str
+    slug: str
+    display_name: str | None = None
+    description: str | None = None
+    runtime: Runtime
+    policy: Policy
+    metadata: Metadata
+    extensions: dict[str, Raw] = msgspec.field(default_factory=dict)
+    """Extension key → its value as JSON text; see `extension`."""
+
+    def extension(self, key: str) -> Any:
+        """The decoded value of one extension, or `None` where the profile does not have it."""
+        raw = self.extensions.get(key)
+        return None if raw is None else msgspec.json.decode(raw)
+
+    def config_of(self, use: MiddlewareUse, *, version: int = 1) -> dict[str, Any]:
+        """The stored config of one use of a middleware, empty where nothing is stored; defaults are not applied."""
+        extension = self.extension(f"middleware.{use.name}_config@v{version}")
+        instances = extension.get("instances") if isinstance(extension, dict) else None
+        config = instances.get(use.slot) if isinstance(instances, dict) else None
+        return config if isinstance(config, dict) else {}
+
+
+class RegistryMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the server knows about a registry; version and time of the last write are columns of its row."""
+
+    created_at_ms: int
+    created_by: str
+    updated_by: str
+    source: str
+    tags: tuple[str, ...] | None = None
+
+
+class Registry(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A registry without its profiles, as `profile_registries.payload_json` keeps it."""
+
+    slug: str
+    display_name: str | None = None
+    description: str | None = None
+    default_profile_slug: str | None = None
+    metadata: RegistryMetadata
+
+
+_decode_profile = msgspec.json.Decoder(Profile).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_document(value: Profile | Registry) -> bytes:
+    """The document as JSON text, as it is stored and served."""
+    return _encode(value)
+
+
+def decode_profile(payload: bytes) -> Profile:
+    """A profile from its stored document.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or not a profile (`msgspec.ValidationError`).
+    """
+    return _decode_profile(payload)
+
+
+def canonical_json(value: bytes | Raw) -> bytes:
+    """The same JSON with sorted keys and no white space; types stay apart (`1`, `1.0` and `true` differ)."""
+    return msgspec.json.encode(msgspec.json.decode(value), order="sorted")
+
+
+def same_content(one: Profile, other: Profile) -> bool:
+    """Whether two profiles mean the same, whatever their metadata apart from tags and however written."""
+    return _content(one) == _content(other)
+
+
+def _content(profile: Profile) -> tuple[bytes, ...]:
+    parts = (profile.display_name, profile.description, profile.runtime, profile.policy, profile.metadata.tags)
+    extensions = {key: canonical_json(raw) for key, raw in sorted(profile.extensions.items())}
+    return (
+        msgspec.json.encode(parts, order="sorted"),
+        *(key.encode() + b"\0" + raw for key, raw in extensions.items()),
+    )
