@@ -1,0 +1,141 @@
+"""Our own words for what a JSON Schema check found.
+
+`jsonschema`'s messages repeat the whole value, which may be a prompt of thousands of characters or a secret; here
+values are cut, and none is shown where the schema says `"x-secret": true`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from jsonschema import ValidationError
+
+from pinocchio_core.domain import paths
+from pinocchio_core.domain.slugs import shown
+
+_TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+
+
+@dataclass(frozen=True)
+class SchemaProblem:
+    """One thing in a value that does not fit its schema; `path` is below the value, empty for itself."""
+
+    path: str
+    reason: str
+    expected: str | None = None
+    actual: str | None = None
+    unknown: str | None = None
+    """The property that the schema does not know, where that is the problem; `known` has those it knows."""
+    known: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+def type_name(value: Any) -> str:
+    """The JSON type of a decoded value."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "integer" if float(value).is_integer() else "number"
+    return _TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def problem_of(error: ValidationError) -> SchemaProblem:
+    """The problem behind one error of the validator."""
+    path = paths.of(error.absolute_path)
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        return _closest_branch(path, error.validator_value, error)
+    limit = error.validator_value
+    phrase = _PHRASES.get(str(error.validator))
+    reason = phrase(limit, error) if phrase else f"does not satisfy {error.validator}"
+    if error.validator == "additionalProperties":
+        # the validator in `schemas` puts the property's name into the message
+        known = tuple(sorted(_schema(error).get("properties", {})))
+        reason = f"unknown property {shown(error.message)} (allowed: {', '.join(known) or 'none'})"
+        return SchemaProblem(path, reason, unknown=error.message, known=known)
+    if error.validator == "type":
+        return SchemaProblem(path, reason, _types(limit), type_name(error.instance))
+    return SchemaProblem(path, reason)
+
+
+def value_text(value: Any, schema: Any = None) -> str:
+    """A value for a message: cut, and left out where the schema calls it a secret."""
+    if isinstance(schema, dict) and schema.get("x-secret"):
+        return "(secret)"
+    if isinstance(value, str):
+        return shown(value)
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _closest_branch(path: str, limit: Any, error: ValidationError) -> SchemaProblem:
+    branches: dict[int, list[ValidationError]] = defaultdict(list)
+    for child in error.context:
+        branches[int(child.schema_path[0])].append(child)
+
+    def misfit(index: int) -> tuple[int, int]:
+        wrong_type = any(e.validator == "type" and not e.path for e in branches[index])
+        return (int(wrong_type), len(branches[index]))
+
+    best = min(branches, key=misfit)
+    alternatives: list[Any] = list(limit)
+    title = alternatives[best].get("title") if isinstance(alternatives[best], dict) else None
+    name = shown(title) if title else f"number {best + 1}"
+    says = _below(path, problem_of(branches[best][0]))
+    return SchemaProblem(path, f"fits none of {len(alternatives)} alternatives; the closest, {name}, says: {says}")
+
+
+def _schema(error: ValidationError) -> Mapping[str, Any]:
+    return error.schema if isinstance(error.schema, Mapping) else {}
+
+
+def _below(path: str, inner: SchemaProblem) -> str:
+    relative = inner.path.removeprefix(path).removeprefix(".")
+    return f"{relative}: {inner.reason}" if relative else inner.reason
+
+
+def _types(limit: Any) -> str:
+    return " or ".join(limit) if isinstance(limit, list) else str(limit)
+
+
+def _required(limit: Any, error: ValidationError) -> str:
+    missing = next((key for key in limit if error.message.startswith(repr(key))), None)
+    return f"missing required property {shown(missing)}" if missing else "a required property is missing"
+
+
+def _dependent(limit: Any, error: ValidationError) -> str:
+    sent: Any = error.instance
+    missing = [f"{key} needs {other}" for key, needs in limit.items() if key in sent for other in needs]
+    return "a property needs another one: " + "; ".join(missing)
+
+
+_PHRASES: dict[str, Callable[[Any, ValidationError], str]] = {
+    "type": lambda limit, e: (
+        f"expected {_types(limit)}, got {type_name(e.instance)}"
+        + ("" if isinstance(e.instance, dict | list) or e.instance is None else f" {value_text(e.instance, e.schema)}")
+    ),
+    "unevaluatedProperties": lambda _, __: "has properties that no part of the schema allows",
+    "required": _required,
+    "dependentRequired": _dependent,
+    "enum": lambda limit, e: f"must be one of {value_text(limit)}, got {value_text(e.instance, e.schema)}",
+    "const": lambda limit, e: f"must be {value_text(limit)}, got {value_text(e.instance, e.schema)}",
+    "minimum": lambda limit, e: f"must be at least {limit}, got {value_text(e.instance, e.schema)}",
+    "maximum": lambda limit, e: f"must be at most {limit}, got {value_text(e.instance, e.schema)}",
+    "exclusiveMinimum": lambda limit, e: f"must be more than {limit}, got {value_text(e.instance, e.schema)}",
+    "exclusiveMaximum": lambda limit, e: f"must be less than {limit}, got {value_text(e.instance, e.schema)}",
+    "multipleOf": lambda limit, e: f"must be a multiple of {limit}, got {value_text(e.instance, e.schema)}",
+    "minLength": lambda limit, _: f"must have at least {limit} characters",
+    "maxLength": lambda limit, _: f"must have at most {limit} characters",
+    "pattern": lambda limit, e: f"must match {shown(limit)}, got {value_text(e.instance, e.schema)}",
+    "minItems": lambda limit, _: f"must have at least {limit} items",
+    "maxItems": lambda limit, _: f"must have at most {limit} items",
+    "uniqueItems": lambda _, __: "must not hold the same item twice",
+    "minProperties": lambda limit, _: f"must have at least {limit} properties",
+    "maxProperties": lambda limit, _: f"must have at most {limit} properties",
+    "propertyNames": lambda _, __: "has a property of a name that is not allowed",
+    "contains": lambda _, __: "has no item, or not the right number of items, of the required kind",
+    "not": lambda _, __: "is of a kind that is not allowed",
+    "oneOf": lambda _, __: "fits more than one of the alternatives, and must fit exactly one",
+    "false schema": lambda _, __: "is not allowed here",
+}

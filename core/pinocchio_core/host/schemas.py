@@ -1,0 +1,130 @@
+"""JSON Schemas of plugins: screened once when they come in, then checked against without surprises.
+
+What `jsonschema` does by itself and a server cannot have (docs/write-a-plugin.md, "Schemas"): it fetches
+remote references, runs patterns on a backtracking engine, compares every pair of items for `uniqueItems`, and
+recurses without end on a reference to itself. Here nothing is ever fetched, patterns run on RE2, uniqueness is
+by hash, and each check has a budget of references.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from functools import lru_cache, partial
+from typing import Any
+
+import msgspec
+import re2
+from jsonschema import Draft202012Validator, ValidationError, validators
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from pinocchio_core.host.reasons import SchemaProblem, problem_of
+
+MAX_REFERENCES = 10_000
+"""References followed in one check before it is given up."""
+
+_references_left: ContextVar[int] = ContextVar("references_left")
+
+
+class TooComplex(Exception):
+    """A check followed more than MAX_REFERENCES references."""
+
+
+@lru_cache(maxsize=1_000)
+def compile_pattern(pattern: str) -> Any:
+    """The pattern on a linear-time engine; `re2.error` where it needs more than that."""
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    return re2.compile(pattern, options)
+
+
+class CompiledSchema:
+    """A schema that documents can be checked against, thread-safe."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """`schema` must have passed `screening.fault_of`."""
+        self.schema = schema
+        self._validator = _VALIDATOR(schema, registry=Registry())
+
+    def problems(self, value: Any) -> list[SchemaProblem]:
+        """Everything in which a decoded JSON value does not fit, empty where it does."""
+        token = _references_left.set(MAX_REFERENCES)
+        try:
+            return [problem_of(error) for error in self._validator.iter_errors(value)]
+        except (RecursionError, TooComplex):
+            return [SchemaProblem("", "is too complex to be checked against its schema")]
+        except Unresolvable as error:
+            return [SchemaProblem("", f"its schema has a reference that leads nowhere: {error.ref}")]
+        finally:
+            _references_left.reset(token)
+
+
+def _matches(expression: str, text: str) -> bool:
+    return compile_pattern(expression).search(text) is not None
+
+
+def _pattern(_: Any, expression: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not _matches(expression, value):
+        yield ValidationError("")
+
+
+def _pattern_properties(validator: Any, expected: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    if isinstance(value, dict):
+        for expression, subschema in expected.items():
+            for key in filter(partial(_matches, expression), value):
+                yield from validator.descend(value[key], subschema, path=key, schema_path=expression)
+
+
+def _additional_properties(validator: Any, expected: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(value, dict):
+        return
+    known, expressions = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key in value:
+        if key in known or any(_matches(expression, key) for expression in expressions):
+            continue
+        if expected is False:
+            yield ValidationError(key)  # `reasons` builds the text from the property's name
+        else:
+            yield from validator.descend(value[key], expected, path=key)
+
+
+def _unique_items(_: Any, unique: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if unique and isinstance(value, list):
+        seen = {msgspec.json.encode(_numbers_as_floats(item), order="sorted") for item in value}
+        if len(seen) != len(value):
+            yield ValidationError("")
+
+
+def _numbers_as_floats(value: Any) -> Any:
+    """`1` and `1.0` are one number to JSON Schema."""
+    if isinstance(value, dict):
+        return {key: _numbers_as_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers_as_floats(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _counted(keyword: str) -> Any:
+    follow = Draft202012Validator.VALIDATORS[keyword]
+
+    def counted(validator: Any, reference: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        left = _references_left.get(MAX_REFERENCES)
+        if left <= 0:
+            raise TooComplex
+        _references_left.set(left - 1)
+        yield from follow(validator, reference, value, schema) or ()
+
+    return counted
+
+
+_VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]  # stubs
+    Draft202012Validator,
+    {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+        "uniqueItems": _unique_items,
+        "$ref": _counted("$ref"),
+        "$dynamicRef": _counted("$dynamicRef"),
+    },
+)
