@@ -1,0 +1,62 @@
+"""What a failing database means, decided in one place."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import peewee
+
+from pinocchio_core.errors import PinocchioError, StoreReadOnly, StoreUnavailable
+
+_PASSING = {
+    "SQLITE_BUSY": "the database is locked",
+    "SQLITE_LOCKED": "the database is locked",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_IOERR": "the disk failed to read or write",
+    "SQLITE_CANTOPEN": "the database file cannot be opened",
+    "SQLITE_CORRUPT": "the database file is damaged",
+    "SQLITE_NOTADB": "the database file is not a database",
+    "SQLITE_PROTOCOL": "the database is locked",
+    "SQLITE_INTERRUPT": "the database is being closed",
+}
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Turn exceptions of the database into this program's own; programming errors pass through.
+
+    Raises:
+        StoreUnavailable: the same call may work later.
+        StoreReadOnly: the database cannot be written.
+    """
+    try:
+        yield
+    except (peewee.DatabaseError, peewee.InterfaceError, sqlite3.Error) as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def fault_of(error: BaseException) -> PinocchioError | None:
+    """What an exception of the database means; `None` where it is a fault of ours.
+
+    A failed COMMIT is followed by a failing ROLLBACK, so the whole chain of exceptions is looked at.
+    """
+    for name in _sqlite_names(error):
+        if name.startswith("SQLITE_READONLY"):
+            return StoreReadOnly("the database file or its folder cannot be written")
+        for prefix, reason in _PASSING.items():
+            if name.startswith(prefix):
+                return StoreUnavailable(f"{reason} ({name})", retry_after_s=5 if prefix == "SQLITE_FULL" else 1)
+    return None
+
+
+def _sqlite_names(error: BaseException) -> Iterator[str]:
+    """SQLite's names of the errors in the chain, the latest first."""
+    link: BaseException | None = error
+    while link is not None:
+        name = getattr(link, "sqlite_errorname", None)
+        if name:
+            yield str(name)
+        link = link.__cause__ or link.__context__

@@ -1,0 +1,246 @@
+"""The original program's layout: one row a registry, with all of its profiles in `payload_json`.
+
+`split_registries` moves such rows into today's tables (storage contract, "Tables"); `joined` puts them together again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pinocchio_core.domain.configs import SentUse, stored_form
+from pinocchio_core.domain.profile import (
+    Metadata,
+    Policy,
+    Profile,
+    Registry,
+    RegistryMetadata,
+    Runtime,
+    encode_document,
+)
+from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, parse_slug, trim
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, profile_values, stored
+
+LAYOUT = (
+    "CREATE TABLE profile_registries (slug TEXT PRIMARY KEY, payload_json TEXT NOT NULL,"
+    " updated_at_ms INTEGER NOT NULL DEFAULT 0)"
+)
+"""The original program's one table."""
+
+IMPORTED = Author(actor="pinocchio", source="legacy-import")
+
+_INSERT_REGISTRY = (
+    "INSERT INTO profile_registries (slug, payload_json, updated_at_ms, version, default_profile_slug)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_INSERT_PROFILE = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_REVISION = (
+    "INSERT INTO profile_revisions (registry_slug, slug, version, op, payload_json, actor, source, at_ms)"
+    " VALUES (?, ?, ?, 'import', ?, ?, ?, ?)"
+)
+
+
+class _Metadata(Struct):
+    version: int = 0
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+    created_by: str = ""
+    updated_by: str = ""
+    source: str = ""
+    tags: list[str] | None = None
+
+
+class _Policy(Struct):
+    allow_overrides: bool = False
+    read_only: bool = False
+    allowed_override_keys: tuple[str, ...] | None = None
+    denied_override_keys: tuple[str, ...] | None = None
+
+
+class _Runtime(Struct):
+    system_prompt: str | None = None
+    middlewares: list[SentUse] | None = None
+    tools: tuple[str, ...] | None = None
+    step_settings_patch: dict[str, dict[str, Any]] | None = None
+
+
+class _Profile(Struct):
+    slug: str = ""
+    display_name: str | None = None
+    description: str | None = None
+    runtime: _Runtime = msgspec.field(default_factory=_Runtime)
+    policy: _Policy = msgspec.field(default_factory=_Policy)
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    extensions: dict[str, Raw] | None = None
+
+
+class _Registry(Struct):
+    slug: str = ""
+    display_name: str | None = None
+    description: str | None = None
+    default_profile_slug: str = ""
+    profiles: dict[str, Raw] | None = None
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One registry, taken apart."""
+
+    registry: Registry
+    version: int
+    profiles: list[Profile]
+
+
+def split_registries(database: Database, *, now_ms: int) -> list[str]:
+    """Move every row of `legacy_profile_registries` into today's tables; the rows themselves stay.
+
+    Returns notices on what was repaired, and on what could not be read and is only in the legacy table.
+    """
+    notices: list[str] = []
+    rows = database.rows("SELECT slug, CAST(payload_json AS BLOB), updated_at_ms FROM legacy_profile_registries")
+    for name, payload, updated_at_ms in sorted(rows):
+        at_ms = updated_at_ms or now_ms
+        try:
+            split = _split(name, payload, at_ms, notices)
+        except (msgspec.DecodeError, ValueError) as error:
+            notices.append(f'registry "{name}" was not taken over, it stays in legacy_profile_registries: {error}')
+            continue
+        _insert(database, split, at_ms)
+    return notices
+
+
+def _split(name: str, payload: bytes, at_ms: int, notices: list[str]) -> _Split:
+    slug = parse_slug(name, what="registry slug")
+    sent = msgspec.json.decode(payload, type=_Registry)
+    profiles: dict[str, Profile] = {}
+    for key, raw in sorted((sent.profiles or {}).items()):
+        where = f'profile "{key}" of registry "{slug}"'
+        try:
+            profile = _profile(slug, key, raw, at_ms, notices)
+        except (msgspec.DecodeError, ValueError) as error:
+            notices.append(f"{where} was not taken over, it stays in legacy_profile_registries: {error}")
+            continue
+        if profiles.setdefault(profile.slug, profile) is not profile:
+            notices.append(f"{where} was not taken over: another one has its slug, {profile.slug}")
+    default = sent.default_profile_slug
+    if profiles and default not in profiles:
+        repaired = "default" if "default" in profiles else min(profiles)
+        notices.append(f'registry "{slug}" had the default "{default}", which is missing; it is now "{repaired}"')
+        default = repaired
+    metadata = RegistryMetadata(
+        created_at_ms=sent.metadata.created_at_ms or at_ms,
+        created_by=sent.metadata.created_by or IMPORTED.actor,
+        updated_by=sent.metadata.updated_by or IMPORTED.actor,
+        source=sent.metadata.source or IMPORTED.source,
+        tags=tuple(sent.metadata.tags) if sent.metadata.tags else None,
+    )
+    registry = Registry(
+        slug=slug,
+        display_name=sent.display_name or None,
+        description=sent.description or None,
+        default_profile_slug=default if profiles else None,
+        metadata=metadata,
+    )
+    return _Split(registry, max(1, sent.metadata.version), list(profiles.values()))
+
+
+def _profile(registry: str, key: str, raw: Raw, at_ms: int, notices: list[str]) -> Profile:
+    sent = msgspec.json.decode(raw, type=_Profile)
+    slug = parse_slug(key)
+    runtime = sent.runtime
+    extensions = {str(parse_extension_key(name)): value for name, value in (sent.extensions or {}).items()}
+    uses, repaired = _with_ids(runtime.middlewares or [])
+    if repaired:
+        notices.append(f'profile "{slug}" of registry "{registry}": repeated middlewares now have ids')
+    for name, value in extensions.items():
+        if name.startswith("middleware."):
+            extensions[name] = _by_use(name, value, uses, runtime.middlewares or [])
+    plain, extensions = stored_form(uses, extensions, lambda name: str(middleware_key(name, 1)))
+    return Profile(
+        registry=registry,
+        slug=slug,
+        display_name=sent.display_name or None,
+        description=sent.description or None,
+        runtime=Runtime(
+            system_prompt=runtime.system_prompt or None,
+            middlewares=plain or None,
+            tools=runtime.tools or None,
+            step_settings_patch=runtime.step_settings_patch or None,
+        ),
+        policy=msgspec.convert(sent.policy, Policy, from_attributes=True),
+        metadata=Metadata(
+            version=max(1, sent.metadata.version),
+            created_at_ms=sent.metadata.created_at_ms or at_ms,
+            updated_at_ms=sent.metadata.updated_at_ms or at_ms,
+            created_by=sent.metadata.created_by or IMPORTED.actor,
+            updated_by=sent.metadata.updated_by or IMPORTED.actor,
+            source=sent.metadata.source or IMPORTED.source,
+            tags=tuple(sent.metadata.tags) if sent.metadata.tags else None,
+        ),
+        extensions=extensions,
+    )
+
+
+def _with_ids(sent: list[SentUse]) -> tuple[list[SentUse], bool]:
+    """The uses, with an id for each that has none although its name was used without one before."""
+    uses: list[SentUse] = []
+    without_id: Counter[str] = Counter()
+    for position, use in enumerate(sent):
+        name = trim(use.name or "")
+        if trim(use.id or ""):
+            uses.append(use)
+            continue
+        without_id[name] += 1
+        uses.append(msgspec.structs.replace(use, id=f"index-{position}") if without_id[name] > 1 else use)
+    return uses, any(times > 1 for times in without_id.values())
+
+
+def _by_use(key: str, value: Raw, uses: list[SentUse], sent: list[SentUse]) -> Raw:
+    """The extension with each `index:<position>` slot under the slot of the use that stood there.
+
+    Slots of positions at which no such use stood are left out; the legacy table still has them.
+    """
+    name = parse_extension_key(key).middleware
+    extension = msgspec.json.decode(value)
+    instances = extension.get("instances") if isinstance(extension, dict) else None
+    if not isinstance(instances, dict) or not any(slot.startswith("index:") for slot in instances):
+        return value
+    kept = {slot: config for slot, config in instances.items() if not slot.startswith("index:")}
+    for position, (before, now) in enumerate(zip(sent, uses, strict=True)):
+        slot = f"index:{position}"
+        if slot in instances and now.use().name == name and not trim(before.id or ""):
+            kept.setdefault(now.use().slot, instances[slot])
+    return Raw(msgspec.json.encode(extension | {"instances": kept}))
+
+
+def _insert(database: Database, split: _Split, at_ms: int) -> None:
+    registry, payload = split.registry, encode_document(split.registry).decode()
+    author = (IMPORTED.actor, IMPORTED.source)
+    database.run(_INSERT_REGISTRY, (registry.slug, payload, at_ms, split.version, registry.default_profile_slug))
+    database.run(_INSERT_REVISION, (registry.slug, "", split.version, payload, *author, at_ms))
+    for profile in split.profiles:
+        row = stored(profile, is_default=False)
+        database.run(_INSERT_PROFILE, profile_values(profile, row))
+        revision = (registry.slug, profile.slug, profile.metadata.version, row.payload.decode(), *author, at_ms)
+        database.run(_INSERT_REVISION, revision)
+
+
+def joined(registry: Registry, *, version: int, updated_at_ms: int, profiles: Iterator[Profile]) -> bytes:
+    """A registry with its profiles as one `payload_json` of the original program."""
+    documents: dict[str, Any] = {}
+    for profile in profiles:
+        document = msgspec.to_builtins(profile, enc_hook=_raw_value)
+        document.pop("registry")
+        documents[profile.slug] = document
+    head = msgspec.to_builtins(registry)
+    head["metadata"] |= {"version": version, "updated_at_ms": updated_at_ms}
+    return msgspec.json.encode({"slug": registry.slug} | head | {"profiles": documents})
+
+
+def _raw_value(value: Any) -> Any:
+    return msgspec.json.decode(value)

@@ -1,0 +1,86 @@
+"""The database's layout, step by step: numbered, forward only, each step in one transaction, at open."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.legacy import split_registries
+
+APPLICATION_ID: Final = 0x50494E4F
+"""Marks the file as ours: `PINO` in ASCII."""
+
+_TABLES = (
+    """CREATE TABLE profile_registries (
+        slug TEXT NOT NULL PRIMARY KEY,
+        payload_json TEXT NOT NULL,
+        updated_at_ms INTEGER NOT NULL DEFAULT 0,
+        version INTEGER NOT NULL DEFAULT 1,
+        default_profile_slug TEXT
+    )""",
+    # the payload comes last, so that what lists need is read without it
+    """CREATE TABLE profiles (
+        registry_slug TEXT NOT NULL REFERENCES profile_registries (slug),
+        slug TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        updated_at_ms INTEGER NOT NULL,
+        display_name TEXT,
+        description TEXT,
+        default_prompt TEXT,
+        tags_json TEXT,
+        extensions_json TEXT,
+        payload_sha256 TEXT NOT NULL,
+        payload_json TEXT NOT NULL,
+        PRIMARY KEY (registry_slug, slug)
+    )""",
+    """CREATE TABLE profile_revisions (
+        seq INTEGER PRIMARY KEY,
+        registry_slug TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        op TEXT NOT NULL,
+        payload_json TEXT,
+        actor TEXT NOT NULL,
+        source TEXT NOT NULL,
+        reason TEXT,
+        at_ms INTEGER NOT NULL,
+        UNIQUE (registry_slug, slug, version)
+    )""",
+)
+
+
+def _first(database: Database) -> list[str]:
+    """Create the tables, and move what the original program kept in its one table into them."""
+    legacy = bool(database.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'profile_registries'"))
+    if legacy:
+        database.run("ALTER TABLE profile_registries RENAME TO legacy_profile_registries")
+    for statement in _TABLES:
+        database.run(statement)
+    return split_registries(database, now_ms=time.time_ns() // 1_000_000) if legacy else []
+
+
+MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first,)
+"""Step N takes a database of version N to version N + 1 and returns notices for the operator."""
+
+LATEST: Final = len(MIGRATIONS)
+
+
+def version_of(database: Database) -> int:
+    """The layout's version, 0 for a new database and for one of the original program."""
+    return int(database.rows("PRAGMA user_version")[0][0])
+
+
+def migrate(database: Database) -> list[str]:
+    """Bring the layout up to date; returns notices for the operator.
+
+    Safe where several processes open one file at once: each step looks again inside its transaction.
+    """
+    notices: list[str] = []
+    while version_of(database) < LATEST:
+        with database.write():
+            version = version_of(database)
+            if version < LATEST:
+                notices += MIGRATIONS[version](database)
+                database.run(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.run(f"PRAGMA user_version = {version + 1}")
+    return notices

@@ -1,0 +1,138 @@
+"""Opening a database: make it, or make sure it is ours, before anything in it is touched."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import peewee
+
+from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
+from pinocchio_core.store import migrations
+from pinocchio_core.store.database import Database, create_file
+from pinocchio_core.store.dsn import Dsn
+
+OLDEST_SQLITE = (3, 35, 0)
+"""The first with RETURNING."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open database and what is to be told about opening it."""
+
+    database: Database
+    created: bool
+    notices: tuple[str, ...]
+
+
+def open_database(dsn: Dsn) -> Opened:
+    """Open the database, creating it or bringing its layout up to date where needed.
+
+    Raises:
+        DatabaseRefused: it cannot be opened, or is not ours to touch; the text says what to do.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise DatabaseRefused(
+            f"SQLite {sqlite3.sqlite_version} is too old",
+            next_step="run it with a Python that has SQLite 3.35 or newer",
+        )
+    created = dsn.path is None
+    if dsn.path is not None:
+        with _refused(dsn.path):
+            created = _prepare(dsn, dsn.path)
+        path, dsn = dsn.path, _as_writable(dsn, dsn.path)
+        if not created:
+            _require_ours(dsn, path)
+    database = Database(dsn)
+    try:
+        with _refused(dsn.path):
+            database.connect()
+            notices = () if dsn.read_only else tuple(migrations.migrate(database))
+    except BaseException:
+        database.close()
+        raise
+    return Opened(database, created, notices)
+
+
+def journal_mode(database: Database) -> str:
+    """How the database is journalled, for example `wal`."""
+    return str(database.rows("PRAGMA journal_mode")[0][0])
+
+
+def _prepare(dsn: Dsn, path: Path) -> bool:
+    """Make sure that there is a file; True where the database is new."""
+    if path.is_dir():
+        raise DatabaseRefused(f"{path} is a folder", next_step="name a file in it, for example profiles.db")
+    if dsn.read_only or dsn.uri_parameters.get("mode") == "rw":
+        if not path.exists():
+            raise DatabaseRefused(f"there is no database at {path}", next_step="check the path")
+        return False
+    return create_file(path) or path.stat().st_size == 0
+
+
+def _as_writable(dsn: Dsn, path: Path) -> Dsn:
+    """The DSN, read-only where the file or its folder cannot be written."""
+    if dsn.read_only or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return dsn
+    # a write-ahead log cannot be opened in a folder that cannot be written, unless nobody else writes either
+    sealed = {} if os.access(path.parent, os.W_OK) else {"immutable": "1"}
+    return replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro", **sealed})
+
+
+def _require_ours(dsn: Dsn, path: Path) -> None:
+    """Raise DatabaseRefused, with the file untouched, where it is not a database of ours or of the original program."""
+    sealed = {"immutable": "1"} if dsn.uri_parameters.get("immutable") == "1" else {}
+    probe = Database(replace(dsn, pragmas={}, uri_parameters={"mode": "ro", **sealed}))
+    try:
+        with _refused(path):
+            application_id = probe.rows("PRAGMA application_id")[0][0]
+            version = migrations.version_of(probe)
+            tables = {row[0] for row in probe.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    finally:
+        probe.close()
+    if application_id not in (0, migrations.APPLICATION_ID) or (
+        application_id == 0 and tables and "profile_registries" not in tables
+    ):
+        raise DatabaseRefused(
+            f"{path} is a database of another program (application_id {application_id:#x})",
+            next_step="name another file; this one was not touched",
+        )
+    if version > migrations.LATEST:
+        raise DatabaseRefused(
+            f"{path} was written by a newer version of this program (layout {version}, this one knows"
+            f" {migrations.LATEST})",
+            next_step="install that version or a newer one; the file was not touched",
+        )
+    if dsn.read_only and version < migrations.LATEST:
+        raise DatabaseRefused(
+            f"{path} has an older layout and is opened read-only",
+            next_step="open it once with `pinocchio web-chat` where it can be written",
+        )
+
+
+@contextmanager
+def _refused(path: Path | None) -> Iterator[None]:
+    """Turn what goes wrong while opening into one line for the operator."""
+    try:
+        yield
+    except DatabaseRefused:
+        raise
+    except OSError as error:
+        raise DatabaseRefused(
+            f"cannot open the database {path}: {error.strerror or error}",
+            next_step="choose a path that this user can write, or set its permissions",
+        ) from error
+    except (StoreUnavailable, StoreReadOnly, peewee.PeeweeException, sqlite3.Error) as error:
+        reason = error.reason if isinstance(error, StoreUnavailable) else str(error)
+        raise DatabaseRefused(f"cannot open the database {path}: {reason}", next_step=_advice(error)) from error
+
+
+def _advice(error: PinocchioError | peewee.PeeweeException | sqlite3.Error) -> str:
+    text = str(error)
+    if "NOTADB" in text or "CORRUPT" in text:
+        return "restore it from a backup, or name another file; this one was not touched"
+    if "locked" in text:
+        return "find the program that holds it, or wait until it is done"
+    return "check the path, its permissions and the free space"

@@ -1,0 +1,115 @@
+"""Profiles: the rows of `profiles`. Reads are one SELECT of ready-made JSON; writes are guarded by the version."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pinocchio_core.domain.profile import Profile
+from pinocchio_core.errors import AlreadyExists, VersionConflict
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.registries import RegistryStore, clock_ms
+from pinocchio_core.store.revisions import RevisionStore
+from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, StoredProfile, profile_values, stored
+
+# as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
+_READ = (
+    "SELECT CAST(p.payload_json AS BLOB), p.payload_sha256, p.version, p.slug IS r.default_profile_slug"
+    " FROM profiles p JOIN profile_registries r ON r.slug = p.registry_slug WHERE p.registry_slug = ? AND p.slug = ?"
+)
+_INSERT = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REPLACE = (
+    "UPDATE profiles SET version = ?, updated_at_ms = ?, display_name = ?, description = ?, default_prompt = ?,"
+    " tags_json = ?, extensions_json = ?, payload_sha256 = ?, payload_json = ?"
+    " WHERE registry_slug = ? AND slug = ? AND version = ?"
+)
+_DELETE = "DELETE FROM profiles WHERE registry_slug = ? AND slug = ? AND version = ?"
+_COUNT = "SELECT count(*) FROM profiles WHERE registry_slug = ?"
+
+Make = Callable[[int, int], Profile]
+"""Makes the profile to be written from its version and its time in milliseconds."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A committed change of a profile."""
+
+    profile: Profile
+    row: StoredProfile
+
+
+class ProfileStore:
+    """Reads and writes profiles. The methods that change something only run inside `Database.write`."""
+
+    def __init__(self, database: Database, registries: RegistryStore, *, clock: Callable[[], int] = clock_ms) -> None:
+        self._database = database
+        self._registries = registries
+        self._revisions = RevisionStore(database)
+        self._clock = clock
+
+    def read(self, registry: str, slug: str) -> StoredProfile | None:
+        """One profile's row, or `None`; does not tell a missing registry from a missing profile."""
+        rows = self._database.rows(_READ, (registry, slug))
+        if not rows:
+            return None
+        payload, sha256, version, is_default = rows[0]
+        return StoredProfile(registry, slug, payload, sha256, version, bool(is_default))
+
+    def count(self, registry: str) -> int:
+        """How many profiles a registry has."""
+        return int(self._database.rows(_COUNT, (registry,))[0][0])
+
+    def create(self, registry: str, slug: str, make: Make, *, author: Author, expected_version: int = 0) -> Written:
+        """Add a profile; its version continues after the last one its slug ever had.
+
+        Raises:
+            RegistryNotFound: there is no such registry.
+            AlreadyExists: the slug is taken.
+            VersionConflict: `expected_version` is not 0, so the client saw a profile that is gone.
+        """
+        _, default = self._registries.touch(registry)
+        existing = self.read(registry, slug)
+        if existing:
+            current = {"version": existing.version}
+            raise AlreadyExists(f'profile "{slug}" in registry "{registry}"', current=current)
+        if expected_version:
+            raise VersionConflict(f'profile "{slug}"', expected=expected_version, actual=0)
+        version = self._revisions.last_version(registry, slug) + 1
+        profile = make(version, self._clock())
+        row = stored(profile, is_default=default == slug)
+        self._database.run(_INSERT, profile_values(profile, row))
+        self._record(profile, row, "create", author)
+        return Written(profile, row)
+
+    def replace(self, make: Make, *, old: Profile, author: Author) -> Written | None:
+        """Write a profile over `old`, which was read before; `None` where the row has moved on since.
+
+        Its time is later than the old one's even where the clock was set back.
+        """
+        version = old.metadata.version
+        profile = make(version + 1, max(self._clock(), old.metadata.updated_at_ms + 1))
+        row = stored(profile, is_default=False)
+        values = profile_values(profile, row)
+        if not self._database.run(_REPLACE, (*values[2:], old.registry, old.slug, version)):
+            return None
+        _, default = self._registries.touch(old.registry)
+        self._record(profile, row, "update", author)
+        return Written(profile, stored(profile, is_default=True) if default == old.slug else row)
+
+    def delete(self, row: StoredProfile, *, author: Author) -> int | None:
+        """Remove the profile of this row and version; returns the version of the deletion.
+
+        `None` where the row has moved on. The deletion is a revision of its own.
+        """
+        if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
+            return None
+        self._registries.touch(row.registry)
+        version = row.version + 1
+        self._revisions.append(
+            row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=self._clock()
+        )
+        return version
+
+    def _record(self, profile: Profile, row: StoredProfile, op: str, author: Author) -> None:
+        at_ms, version = profile.metadata.updated_at_ms, profile.metadata.version
+        self._revisions.append(
+            profile.registry, profile.slug, version, op=op, payload=row.payload, author=author, at_ms=at_ms
+        )

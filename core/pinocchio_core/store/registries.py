@@ -1,0 +1,148 @@
+"""Registries: the rows of `profile_registries`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from pinocchio_core.domain.profile import Registry, encode_document
+from pinocchio_core.errors import AlreadyExists, RegistryNotFound
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.revisions import REGISTRY_ITSELF, RevisionStore
+from pinocchio_core.store.rows import Author
+
+_COLUMNS = (
+    "slug, CAST(payload_json AS BLOB), version, updated_at_ms, default_profile_slug,"
+    " (SELECT count(*) FROM profiles WHERE registry_slug = profile_registries.slug)"
+)
+_ONE = f"SELECT {_COLUMNS} FROM profile_registries WHERE slug = ?"
+_ALL = f"SELECT {_COLUMNS} FROM profile_registries ORDER BY slug"
+_HEAD = "SELECT version, updated_at_ms, default_profile_slug FROM profile_registries WHERE slug = ?"
+_INSERT = (
+    "INSERT INTO profile_registries (slug, payload_json, updated_at_ms, version, default_profile_slug)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_REPLACE = (
+    "UPDATE profile_registries SET payload_json = ?, default_profile_slug = ?, version = version + 1,"
+    " updated_at_ms = max(?, updated_at_ms + 1) WHERE slug = ? AND version = ?"
+)
+_TOUCH = (
+    "UPDATE profile_registries SET version = version + 1, updated_at_ms = max(?, updated_at_ms + 1)"
+    " WHERE slug = ? RETURNING version, default_profile_slug"
+)
+_DELETE = "DELETE FROM profile_registries WHERE slug = ? AND version = ?"
+
+_decode = msgspec.json.Decoder(Registry).decode
+
+
+@dataclass(frozen=True)
+class StoredRegistry:
+    """A registry's row."""
+
+    slug: str
+    payload: bytes
+    version: int
+    updated_at_ms: int
+    default_profile_slug: str | None
+    profile_count: int
+
+    @property
+    def etag(self) -> str:
+        """A strong validator: a registry's version moves with every write to it or to one of its profiles."""
+        return registry_etag(self.version, self.updated_at_ms)
+
+    def registry(self) -> Registry:
+        """The registry as a value; `msgspec.DecodeError` where its payload is damaged."""
+        return _decode(self.payload)
+
+
+@dataclass(frozen=True)
+class RegistryHead:
+    """What reads of profiles need of their registry."""
+
+    version: int
+    updated_at_ms: int
+    default_profile_slug: str | None
+
+    @property
+    def etag(self) -> str:
+        """As `StoredRegistry.etag`."""
+        return registry_etag(self.version, self.updated_at_ms)
+
+
+def registry_etag(version: int, updated_at_ms: int) -> str:
+    """The validator of a registry and of every list of its profiles."""
+    return f'"{version}-{updated_at_ms:x}"'
+
+
+def clock_ms() -> int:
+    """Milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class RegistryStore:
+    """Reads and writes registries. The methods that change something only run inside `Database.write`."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], int] = clock_ms) -> None:
+        self._database = database
+        self._revisions = RevisionStore(database)
+        self._clock = clock
+
+    def read(self, slug: str) -> StoredRegistry:
+        """One registry; RegistryNotFound where there is none."""
+        rows = self._database.rows(_ONE, (slug,))
+        if not rows:
+            raise RegistryNotFound(slug)
+        return StoredRegistry(*rows[0])
+
+    def all(self) -> list[StoredRegistry]:
+        """Every registry, by slug."""
+        return [StoredRegistry(*row) for row in self._database.rows(_ALL)]
+
+    def head(self, slug: str) -> RegistryHead:
+        """Version and default of one registry; RegistryNotFound where there is none."""
+        rows = self._database.rows(_HEAD, (slug,))
+        if not rows:
+            raise RegistryNotFound(slug)
+        return RegistryHead(*rows[0])
+
+    def exists(self, slug: str) -> bool:
+        """Whether there is a registry of this slug."""
+        return bool(self._database.rows(_HEAD, (slug,)))
+
+    def touch(self, slug: str) -> tuple[int, str | None]:
+        """Count a write to one of its profiles; returns the new version and the default's slug."""
+        rows = self._database.rows(_TOUCH, (self._clock(), slug))
+        if not rows:
+            raise RegistryNotFound(slug)
+        return rows[0][0], rows[0][1]
+
+    def insert(self, registry: Registry, author: Author) -> None:
+        """Add a registry; a slug that was used before goes on counting. AlreadyExists where it is taken."""
+        if self.exists(registry.slug):
+            raise AlreadyExists(f'registry "{registry.slug}"')
+        version = self._revisions.last_version(registry.slug, REGISTRY_ITSELF) + 1
+        payload, now = encode_document(registry), self._clock()
+        self._database.run(_INSERT, (registry.slug, payload.decode(), now, version, registry.default_profile_slug))
+        self._record(registry.slug, version, "create_registry", payload, author)
+
+    def replace(self, registry: Registry, *, version: int, op: str, author: Author) -> bool:
+        """Write a registry over its row of this version; False where the row has moved on."""
+        payload, default = encode_document(registry), registry.default_profile_slug
+        if not self._database.run(_REPLACE, (payload.decode(), default, self._clock(), registry.slug, version)):
+            return False
+        self._record(registry.slug, version + 1, op, payload, author)
+        return True
+
+    def delete(self, slug: str, *, version: int, author: Author) -> bool:
+        """Remove an empty registry of this version; False where the row has moved on."""
+        if not self._database.run(_DELETE, (slug, version)):
+            return False
+        self._record(slug, version + 1, "delete_registry", None, author)
+        return True
+
+    def _record(self, slug: str, version: int, op: str, payload: bytes | None, author: Author) -> None:
+        self._revisions.append(
+            slug, REGISTRY_ITSELF, version, op=op, payload=payload, author=author, at_ms=self._clock()
+        )

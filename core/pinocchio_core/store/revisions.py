@@ -1,0 +1,34 @@
+"""The append-only history: one row for each committed change, written in the change's own transaction."""
+
+from typing import Final
+
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.rows import Author
+
+REGISTRY_ITSELF: Final = ""
+"""The `slug` of revisions of a registry rather than of one of its profiles."""
+
+_APPEND = (
+    "INSERT INTO profile_revisions (registry_slug, slug, version, op, payload_json, actor, source, reason, at_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_LAST = "SELECT max(version) FROM profile_revisions WHERE registry_slug = ? AND slug = ?"
+
+
+class RevisionStore:
+    """The history of every profile and registry."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(
+        self, registry: str, slug: str, version: int, *, op: str, payload: bytes | None, author: Author, at_ms: int
+    ) -> None:
+        """Record a change; only inside the transaction that makes it. `payload` is the document after it."""
+        text = None if payload is None else payload.decode()
+        values = (registry, slug, version, op, text, author.actor, author.source, author.reason, at_ms)
+        self._database.run(_APPEND, values)
+
+    def last_version(self, registry: str, slug: str) -> int:
+        """The highest version the profile ever had, 0 if there never was one; deletions count."""
+        return self._database.rows(_LAST, (registry, slug))[0][0] or 0

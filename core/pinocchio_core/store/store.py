@@ -1,0 +1,65 @@
+"""The store as the services see it: its parts, and the writes that touch more than one of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from msgspec import structs
+
+from pinocchio_core.errors import StoreUnavailable
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.listing import ListItem, ProfileFilter, list_profiles
+from pinocchio_core.store.profiles import ProfileStore
+from pinocchio_core.store.registries import RegistryStore, clock_ms
+from pinocchio_core.store.revisions import RevisionStore
+from pinocchio_core.store.rows import Author, StoredProfile
+
+
+class Store:
+    """Registries, profiles and their history in one database."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], int] = clock_ms) -> None:
+        """`clock` gives the time in milliseconds since 1970-01-01 UTC."""
+        self.database = database
+        self.registries = RegistryStore(database, clock=clock)
+        self.profiles = ProfileStore(database, self.registries, clock=clock)
+        self.revisions = RevisionStore(database)
+        self.now_ms = clock
+
+    @property
+    def busy_timeout_ms(self) -> int:
+        """How long a write waits for others."""
+        return self.database.dsn.busy_timeout_ms
+
+    def write(self) -> AbstractContextManager[None]:
+        """One transaction; see `Database.write`."""
+        return self.database.write()
+
+    def list_profiles(self, registry: str, default: str | None, wanted: ProfileFilter) -> tuple[list[ListItem], bool]:
+        """The profiles of a registry that are wanted, and whether more follow."""
+        return list_profiles(self.database, registry, default, wanted)
+
+    def set_default(self, registry: str, slug: str | None, *, author: Author) -> None:
+        """Make a profile its registry's default, or leave it without one; inside `write`."""
+        row = self.registries.read(registry)
+        changed = structs.replace(
+            row.registry(),
+            default_profile_slug=slug,
+            metadata=structs.replace(row.registry().metadata, updated_by=author.actor),
+        )
+        self.registries.replace(changed, version=row.version, op="set_default", author=author)
+
+    def delete_profile(self, row: StoredProfile, *, author: Author) -> int:
+        """Remove a profile that was read in this transaction; a registry that loses its default has none then.
+
+        Returns the version of the deletion.
+        """
+        version = self.profiles.delete(row, author=author)
+        if version is None:
+            raise StoreUnavailable(f'profile "{row.slug}" changed inside one transaction')
+        if row.is_default:
+            self.set_default(row.registry, None, author=author)
+        return version
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
