@@ -1,0 +1,1 @@
+"""The use cases: what a request means, checked and carried out. Knows no HTTP."""

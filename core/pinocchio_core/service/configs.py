@@ -1,0 +1,153 @@
+"""Checks of middlewares, their configs and the other extensions of a profile against the catalog."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pinocchio_core.domain import limits, paths
+from pinocchio_core.domain.configs import canonical_slot, slot_clashes
+from pinocchio_core.domain.profile import Profile, slot_of
+from pinocchio_core.domain.slugs import parse_extension_key, shown, trim
+from pinocchio_core.errors import Problem
+from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
+from pinocchio_core.service.envelope import objects_at, value_at
+from pinocchio_core.service.names import count_problem, name_problem
+
+USES = "runtime.middlewares"
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A use in a request, as far as it is sound."""
+
+    index: int
+    name: str
+    id: str
+    config: Any
+
+    @property
+    def field(self) -> str:
+        return f"{USES}[{self.index}]"
+
+    @property
+    def slot(self) -> str:
+        return slot_of(self.id)
+
+
+def use_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Problem]:
+    """What is wrong with the uses of middlewares and with every config that a request brings."""
+    yield from count_problem(USES, value_at(tree, "runtime", "middlewares"), limits.MAX_MIDDLEWARES)
+    uses = _uses(tree)
+    seen: set[str] = set()
+    for use in uses:
+        yield from _name_problems(use, catalog)
+        yield from name_problem(f"{use.field}.id", use.id)
+        if use.id and use.id in seen:
+            yield Problem(field=f"{use.field}.id", reason=f"the id {shown(use.id)} is used twice in this profile")
+        seen.add(use.id)
+    yield from _missing_ids(uses)
+    yield from _config_problems(tree, uses, catalog)
+
+
+def extension_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Problem]:
+    """What is wrong with keys of extensions, and with the values of those that hold no configs of middlewares."""
+    extensions = tree.get("extensions")
+    if not isinstance(extensions, dict):
+        return
+    yield from count_problem("extensions", extensions, limits.MAX_EXTENSIONS)
+    sent_as: dict[str, str] = {}
+    for raw, value in extensions.items():
+        field = paths.join("extensions", raw)
+        try:
+            key = str(parse_extension_key(raw))
+        except ValueError as error:
+            yield Problem(field=field, reason=str(error))
+            continue
+        if key in sent_as:
+            yield Problem(field=field, reason=f"{shown(sent_as[key])} and {shown(raw)} are both the key {shown(key)}")
+        sent_as[key] = raw
+        entry = catalog.extensions.get(key)
+        if entry and not catalog.middleware_of(key):
+            for found in entry.schema.problems(value):
+                yield Problem(field=field, reason=str(found), expected=found.expected, actual=found.actual)
+
+
+def missing_config_problems(profile: Profile, catalog: Catalog) -> Iterator[Problem]:
+    """What is wrong with the configs that the uses of a whole profile have, also where they have none."""
+    for index, use in enumerate(profile.runtime.middlewares or ()):
+        entry = catalog.middlewares.get(use.name)
+        if entry:
+            config = profile.config_of(use, version=entry.definition.version)
+            yield from _as_problems(entry, config, f"{USES}[{index}].config")
+
+
+def _uses(tree: dict[str, Any]) -> list[_Use]:
+    found = []
+    for index, item in list(objects_at(tree, "runtime", "middlewares"))[: limits.MAX_MIDDLEWARES]:
+        name, use_id = item.get("name"), item.get("id")
+        if (name is None or isinstance(name, str)) and (use_id is None or isinstance(use_id, str)):
+            found.append(_Use(index, trim(name or ""), trim(use_id or ""), item.get("config")))
+    return found
+
+
+def _name_problems(use: _Use, catalog: Catalog) -> Iterator[Problem]:
+    if not use.name:
+        yield Problem(field=f"{use.field}.name", reason="must not be empty")
+    elif use.name not in catalog.middlewares:
+        yield Problem(field=f"{use.field}.name", reason=f"unknown middleware {shown(use.name)}")
+    if use.config is not None and not isinstance(use.config, dict):
+        yield Problem(field=f"{use.field}.config", reason="must be an object", expected="object")
+
+
+def _missing_ids(uses: list[_Use]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for use in uses:
+        if use.id or not use.name:
+            continue
+        if use.name in first:
+            where = f"{USES}[{first[use.name]}]"
+            reason = f"needs an id, because {where} uses {shown(use.name)} without one too"
+            yield Problem(field=f"{use.field}.id", reason=reason)
+        first.setdefault(use.name, use.index)
+
+
+def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog) -> Iterator[Problem]:
+    by_slot = {(use.name, use.slot): use for use in uses}
+    for use in uses:
+        entry = catalog.middlewares.get(use.name)
+        if entry and isinstance(use.config, dict):
+            yield from _as_problems(entry, use.config, f"{use.field}.config")
+    extensions = tree.get("extensions")
+    for raw, value in extensions.items() if isinstance(extensions, dict) else ():
+        try:
+            entry = catalog.middleware_of(str(parse_extension_key(raw)))
+        except ValueError:
+            continue  # said by `extension_problems`
+        if entry:
+            yield from _instance_problems(entry, paths.join("extensions", raw), value, by_slot)
+
+
+def _instance_problems(
+    entry: MiddlewareEntry, field: str, value: Any, by_slot: dict[tuple[str, str], _Use]
+) -> Iterator[Problem]:
+    instances = value.get("instances") if isinstance(value, dict) else None
+    hollow = value | {"instances": {}} if isinstance(instances, dict) else value
+    for found in entry.extension.schema.problems(hollow):
+        yield Problem(field=field, reason=str(found), expected=found.expected, actual=found.actual)
+    if not isinstance(instances, dict):
+        return
+    for slot, sent in slot_clashes(instances):
+        names = " and ".join(shown(name) for name in sent)
+        yield Problem(field=f"{field}.instances", reason=f"{names} are both the slot {shown(slot)}")
+    for slot, config in instances.items():
+        own = paths.join(f"{field}.instances", slot)
+        use = by_slot.get((entry.definition.name, canonical_slot(slot)))
+        if use is None:
+            yield from _as_problems(entry, config, own)
+        elif use.config is None:
+            yield from _as_problems(entry, config, f"{use.field}.config", origin=f" (sent as {own})")
+
+
+def _as_problems(entry: MiddlewareEntry, config: Any, field: str, *, origin: str = "") -> Iterator[Problem]:
+    for found in entry.problems(config):
+        yield Problem(field=field, reason=f"{found}{origin}", expected=found.expected, actual=found.actual)

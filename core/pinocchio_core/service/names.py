@@ -1,0 +1,70 @@
+"""Checks of strings that become names, and of how many there are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pinocchio_core.domain import limits
+from pinocchio_core.domain.slugs import fold, has_control_characters, parse_slug, shown, trim
+from pinocchio_core.errors import Problem
+
+
+def slug_problems(field: str, value: Any, *, what: str = "profile slug") -> Iterator[Problem]:
+    """What is wrong with a slug; values that are no strings are the envelope's business, apart from none."""
+    if value is not None and not isinstance(value, str):
+        return
+    try:
+        parse_slug(value or "", what=what)
+    except ValueError as error:
+        yield Problem(field=field, reason=str(error))
+
+
+def registry_problems(field: str, value: Any) -> Iterator[Problem]:
+    """What is wrong with the name of a registry; blank counts as absent."""
+    if isinstance(value, str) and trim(value):
+        yield from slug_problems(field, value, what="registry slug")
+
+
+def name_problem(field: str, value: Any, *, limit: int = limits.MAX_NAME_LENGTH) -> Iterator[Problem]:
+    """What is wrong with a string that names something."""
+    if not isinstance(value, str):
+        return
+    if has_control_characters(trim(value)):
+        yield Problem(field=field, reason=f"must not hold control characters, got {shown(value)}")
+    if len(trim(value)) > limit:
+        yield Problem(field=field, reason=f"must have at most {limit} characters, has {len(trim(value))}")
+
+
+def list_problems(field: str, value: Any, limit: int) -> Iterator[Problem]:
+    """What is wrong with a list of names."""
+    if not isinstance(value, list):
+        return
+    yield from count_problem(field, value, limit)
+    for index, item in enumerate(value[:limit]):
+        where = f"{field}[{index}]"
+        if isinstance(item, str) and not trim(item):
+            yield Problem(field=where, reason="must not be empty")
+        yield from name_problem(where, item)
+
+
+def count_problem(field: str, value: Any, limit: int) -> Iterator[Problem]:
+    """Whether a list or an object has too many members."""
+    if isinstance(value, list | dict) and len(value) > limit:
+        yield Problem(field=field, reason=f"must have at most {limit} members, has {len(value)}")
+
+
+def policy_problems(policy: Any) -> Iterator[Problem]:
+    """What is wrong with the lists of a policy."""
+    if not isinstance(policy, dict):
+        return
+    names: list[set[str]] = []
+    for key in ("allowed_override_keys", "denied_override_keys"):
+        yield from list_problems(f"policy.{key}", policy.get(key), limits.MAX_OVERRIDE_KEYS)
+        listed = policy.get(key)
+        names.append({trim(item) for item in listed if isinstance(item, str)} if isinstance(listed, list) else set())
+    for name in sorted(names[0] & names[1] - {""}):
+        yield Problem(field="policy.override_keys", reason=f"key {shown(name)} appears in both allow and deny lists")
+
+
+def same_slug(sent: str | None, slug: str) -> bool:
+    """Whether a slug in a body, if there is one, is the one in the path."""
+    return sent is None or not trim(sent) or fold(sent) == slug

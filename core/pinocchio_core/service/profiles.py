@@ -1,0 +1,218 @@
+"""Use cases of profiles: read, list, create, change, delete."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pinocchio_core.domain.profile import Profile, same_content
+from pinocchio_core.domain.slugs import parse_slug
+from pinocchio_core.errors import (
+    InUse,
+    ProfileNotFound,
+    ProfileReadOnly,
+    StoreUnavailable,
+    VersionConflict,
+)
+from pinocchio_core.host.host import Host
+from pinocchio_core.plugin.types import ProfileChange
+from pinocchio_core.service.drafts import changed, drafted, lifts_read_only, stamped
+from pinocchio_core.service.requests import CreateProfile, PatchProfile
+from pinocchio_core.service.targets import NO_CONDITIONS, Conditions, Target
+from pinocchio_core.service.validation import Validation
+from pinocchio_core.store.listing import ListItem, ProfileFilter
+from pinocchio_core.store.profiles import Written
+from pinocchio_core.store.registries import RegistryHead
+from pinocchio_core.store.rows import Author, StoredProfile, readable
+from pinocchio_core.store.store import Store
+
+
+@dataclass(frozen=True)
+class Page:
+    """Profiles of one registry, and where the next page begins."""
+
+    registry: str
+    head: RegistryHead
+    items: list[ListItem]
+    more: bool
+
+
+class ProfileService:
+    """Profiles, checked and stored."""
+
+    def __init__(self, store: Store, host: Host, *, default_registry: str) -> None:
+        self._store = store
+        self._host = host
+        self._validation = Validation(host)
+        self.default_registry = default_registry
+
+    def read(self, target: Target) -> StoredProfile:
+        """One profile.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, ProfileNotFound: there is none by these names.
+        """
+        try:
+            slug = parse_slug(target.slug or "")
+            registry = (
+                self.default_registry if target.registry is None else target.registry_slug(None, self.default_registry)
+            )
+        except ValueError:
+            target.check()
+            raise
+        return self._read(registry, slug)
+
+    def head(self, target: Target) -> RegistryHead:
+        """What changes whenever the list of a registry changes."""
+        target.check()
+        return self._store.registries.head(target.registry_slug(None, self.default_registry))
+
+    def list(self, target: Target, wanted: ProfileFilter) -> Page:
+        """The profiles of a registry that are wanted, by slug."""
+        target.check()
+        registry = target.registry_slug(None, self.default_registry)
+        head = self._store.registries.head(registry)
+        items, more = self._store.list_profiles(registry, head.default_profile_slug, wanted)
+        return Page(registry, head, items, more)
+
+    def create(
+        self, target: Target, body: bytes, *, author: Author, conditions: Conditions = NO_CONDITIONS
+    ) -> StoredProfile:
+        """Add the profile that `body` describes.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, AlreadyExists, VersionConflict, PreconditionFailed, StoreUnavailable.
+        """
+        request = self._validation.request(body, CreateProfile, target=target)
+        registry = target.registry_slug(request.registry, self.default_registry)
+        slug = parse_slug(request.slug or "")
+        self._store.registries.head(registry)
+        draft = drafted(request, registry=registry, slug=slug, catalog=self._validation.catalog)
+        self._validation.whole(draft, configs_too=True)
+        with self._store.write():
+            existing = self._store.profiles.read(registry, slug)
+            conditions.check(existing.etag if existing else None)
+            written = self._store.profiles.create(
+                registry,
+                slug,
+                _stamping(draft, author),
+                author=author,
+                expected_version=request.expected_version or 0,
+            )
+            row = written.row
+            if request.set_default:
+                self._store.set_default(registry, slug, author=author)
+                row = self._read(registry, slug)
+        self._tell("create", written, author)
+        return row
+
+    def patch(
+        self, target: Target, body: bytes, *, author: Author, conditions: Conditions = NO_CONDITIONS
+    ) -> StoredProfile:
+        """Change a profile as `body` says; what is stored already is not written again.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, ProfileNotFound, ProfileReadOnly, VersionConflict, PreconditionFailed,
+            StoreUnavailable, RowUnreadable.
+        """
+        request = self._validation.request(body, PatchProfile, target=target)
+        registry, slug = target.registry_slug(request.registry, self.default_registry), target.profile_slug()
+        for _ in self._attempts():
+            row = self._read(registry, slug)
+            old = row.profile()
+            draft = self._changed(old, request)
+            _require_version(row, request.expected_version or 0, old)
+            conditions.check(row.etag, version=row.version)
+            if same_content(draft, old):
+                return row
+            with self._store.write():
+                written = self._store.profiles.replace(_stamping(draft, author), old=old, author=author)
+            if written:
+                self._tell("update", written, author)
+                return written.row
+        raise StoreUnavailable(f'profile "{slug}" is being changed by too many others at once')
+
+    def delete(
+        self, target: Target, *, expected_version: int, author: Author, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Remove a profile, also one whose row is damaged.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, ProfileNotFound, ProfileReadOnly, InUse, VersionConflict,
+            PreconditionFailed, StoreUnavailable.
+        """
+        target.check()
+        registry, slug = target.registry_slug(None, self.default_registry), target.profile_slug()
+        with self._store.write():
+            row = self._read(registry, slug)
+            old = readable(row)
+            if old and old.policy.read_only:
+                raise ProfileReadOnly(registry, slug)
+            _require_version(row, expected_version, old)
+            conditions.check(row.etag, version=row.version)
+            if row.is_default and self._store.profiles.count(registry) > 1:
+                raise InUse(
+                    f'profile "{slug}" is the default of registry "{registry}", which has other profiles',
+                    next_step=f"make another one the default first, POST {{slug}}/default?registry={registry}",
+                )
+            version = self._store.delete_profile(row, author=author)
+        self._host.changed(
+            ProfileChange(
+                op="delete",
+                registry=registry,
+                slug=slug,
+                version=version,
+                actor=author.actor,
+                at_ms=self._store.now_ms(),
+            )
+        )
+
+    def _changed(self, old: Profile, request: PatchProfile) -> Profile:
+        if old.policy.read_only:
+            lifted = lifts_read_only(old, request)
+            if lifted is None:
+                raise ProfileReadOnly(old.registry, old.slug)
+            return lifted
+        draft = changed(old, request, self._validation.catalog)
+        self._validation.whole(draft, configs_too=request.runtime is not None or request.extensions is not None)
+        return draft
+
+    def _read(self, registry: str, slug: str) -> StoredProfile:
+        row = self._store.profiles.read(registry, slug)
+        if row is None:
+            self._store.registries.head(registry)
+            raise ProfileNotFound(registry, slug)
+        return row
+
+    def _attempts(self) -> Iterator[int]:
+        """Tries until the busy timeout: a change is checked outside the transaction, and made if nothing moved."""
+        deadline = time.monotonic() + self._store.busy_timeout_ms / 1000
+        attempt = 0
+        while attempt == 0 or time.monotonic() < deadline:
+            yield attempt
+            attempt += 1
+
+    def _tell(self, op: Any, written: Written, author: Author) -> None:
+        profile = written.profile
+        change = ProfileChange(
+            op=op,
+            registry=profile.registry,
+            slug=profile.slug,
+            version=profile.metadata.version,
+            actor=author.actor,
+            at_ms=profile.metadata.updated_at_ms,
+            profile=profile,
+        )
+        self._host.changed(change)
+
+
+def _stamping(draft: Profile, author: Author) -> Callable[[int, int], Profile]:
+    return lambda version, at_ms: stamped(draft, version=version, at_ms=at_ms, actor=author.actor, source=author.source)
+
+
+def _require_version(row: StoredProfile, expected: int, old: Profile | None) -> None:
+    if expected and expected != row.version:
+        current: dict[str, Any] = {"version": row.version}
+        if old:
+            current |= {"updated_at_ms": old.metadata.updated_at_ms, "updated_by": old.metadata.updated_by}
+        raise VersionConflict(f'profile "{row.slug}"', expected=expected, actual=row.version, current=current)

@@ -1,0 +1,91 @@
+"""Bodies of requests, field by field. `null` counts as absent everywhere."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Raw, Struct
+
+from pinocchio_core.domain.configs import SentUse
+
+Version = Annotated[int, Meta(ge=0)]
+
+
+class SentMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`tags` is the client's; the others are the server's, may be sent back as they were read, and are ignored."""
+
+    tags: tuple[str, ...] | None = None
+    version: int | None = None
+    created_at_ms: int | None = None
+    updated_at_ms: int | None = None
+    created_by: str | None = None
+    updated_by: str | None = None
+    source: str | None = None
+
+
+class SentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A policy; what is left out is false or no list."""
+
+    allow_overrides: bool | None = None
+    read_only: bool | None = None
+    allowed_override_keys: tuple[str, ...] | None = None
+    denied_override_keys: tuple[str, ...] | None = None
+
+
+class SentRuntime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A runtime, with configs of middlewares perhaps inline."""
+
+    system_prompt: str | None = None
+    middlewares: tuple[SentUse, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    step_settings_patch: dict[str, dict[str, Any]] | None = None
+
+
+class PatchProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes of a profile: each top-level field that is there replaces the stored one as a whole."""
+
+    registry: str | None = None
+    slug: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    runtime: SentRuntime | None = None
+    policy: SentPolicy | None = None
+    metadata: SentMetadata | None = None
+    extensions: dict[str, Raw] | None = None
+    expected_version: Version | None = None
+    is_default: bool | None = None
+
+
+class CreateProfile(PatchProfile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new profile."""
+
+    set_default: bool | None = None
+
+
+class SetDefault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which registry, and the version of it that the client saw."""
+
+    registry: str | None = None
+    expected_version: Version | None = None
+
+
+class ChooseProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The profile that a browser wants from now on."""
+
+    slug: str | None = None
+    registry: str | None = None
+
+
+class PatchRegistry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes of a registry itself."""
+
+    slug: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    default_profile_slug: str | None = None
+    metadata: SentMetadata | None = None
+    expected_version: Version | None = None
+    is_default: bool | None = None
+    profile_count: int | None = None
+
+
+class CreateRegistry(PatchRegistry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new, empty registry."""

@@ -1,0 +1,115 @@
+"""Which profile and which registry a request is about, and under which conditions."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from pinocchio_core.domain.slugs import parse_slug, trim
+from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
+from pinocchio_core.service.envelope import open_envelope
+from pinocchio_core.service.names import registry_problems, same_slug, slug_problems
+
+IN_PATH, IN_QUERY = "path.slug", "query.registry"
+"""The fields of problems that are not in the body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The names in a request outside its body, as they were sent."""
+
+    slug: str | None = None
+    """From the path; `None` where the path has none."""
+    registry: str | None = None
+    """From the query; a registry in the body wins, and blank counts as absent."""
+
+    def problems(self, tree: dict[str, Any] | None = None) -> Iterator[Problem]:
+        """What is wrong with the names, and whether the body's slug is another one."""
+        body = tree or {}
+        in_body = body.get("registry")
+        if not (isinstance(in_body, str) and trim(in_body)):
+            yield from registry_problems(IN_QUERY, self.registry)
+        if self.slug is None:
+            return
+        found = list(slug_problems(IN_PATH, self.slug))
+        yield from found
+        sent = body.get("slug")
+        if not found and isinstance(sent, str) and not same_slug(sent, parse_slug(self.slug)):
+            reason = "must be the slug of the path or be left out; it cannot be changed"
+            yield Problem(field="slug", reason=reason)
+
+    def check(self) -> None:
+        """Raise InvalidRequest where a name is wrong, for requests without a body."""
+        problems = list(self.problems())
+        if problems:
+            raise InvalidRequest(problems)
+
+    def registry_slug(self, in_body: str | None, default: str) -> str:
+        """The registry's slug: the body's, else the query's, else the default."""
+        for raw in (in_body, self.registry):
+            if raw is not None and trim(raw):
+                return parse_slug(raw, what="registry slug")
+        return default
+
+    def profile_slug(self) -> str:
+        """The profile's slug from the path."""
+        return parse_slug(self.slug or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Preconditions of a request (RFC 9110, section 13): entity tags, `("*",)` for any, `None` where not sent."""
+
+    if_match: tuple[str, ...] | None = None
+    if_none_match: tuple[str, ...] | None = None
+
+    def check(self, etag: str | None, *, version: int | None = None) -> None:
+        """Raise PreconditionFailed where they do not hold for `etag`, `None` for what does not exist."""
+        current = None if version is None else {"version": version}
+        if self.if_match is not None and (etag is None or not _strongly_among(etag, self.if_match)):
+            raise PreconditionFailed("If-Match", current=current)
+        if self.if_none_match is not None and etag is not None and weakly_among(etag, self.if_none_match):
+            raise PreconditionFailed("If-None-Match", current=current)
+
+
+NO_CONDITIONS = Conditions()
+
+R = TypeVar("R", bound=Struct)
+
+
+def opened(body: bytes, kind: type[R], target: Target) -> tuple[dict[str, Any], R | None, list[Problem]]:
+    """A request's body, and what is wrong with its fields and with the names around it; see `open_envelope`.
+
+    Raises:
+        InvalidRequest: the body is not a JSON object at all.
+    """
+    try:
+        tree, request, problems = open_envelope(body, kind)
+    except InvalidRequest as error:
+        raise InvalidRequest([*target.problems(), *error.problems], next_step=error.next_step) from None
+    return tree, request, [*target.problems(tree), *problems]
+
+
+def checked(
+    body: bytes, kind: type[R], target: Target, *, also: Callable[[dict[str, Any]], Iterable[Problem]] = lambda _: ()
+) -> R:
+    """A request that needs no checks against the catalog; `also` finds further problems in its body.
+
+    Raises:
+        InvalidRequest: with every problem.
+    """
+    tree, request, problems = opened(body, kind, target)
+    problems += [*registry_problems("registry", tree.get("registry")), *also(tree)]
+    if problems or request is None:
+        raise InvalidRequest(problems)
+    return request
+
+
+def _strongly_among(etag: str, tags: tuple[str, ...]) -> bool:
+    return "*" in tags or etag in tags
+
+
+def weakly_among(etag: str, tags: tuple[str, ...]) -> bool:
+    """Whether one of the tags is `etag` by weak comparison, or any."""
+    return "*" in tags or etag in {tag.removeprefix("W/") for tag in tags}

@@ -1,0 +1,70 @@
+"""Whether a profile may be written: its fields, then schemas of plugins, then hooks of plugins.
+
+Everything that is wrong with a request by itself is found at once; what depends on the stored profile comes after.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from pinocchio_core.domain import limits
+from pinocchio_core.domain.profile import Profile
+from pinocchio_core.errors import InvalidRequest, Problem
+from pinocchio_core.host.host import Host
+from pinocchio_core.service import configs, names
+from pinocchio_core.service.envelope import value_at
+from pinocchio_core.service.requests import CreateProfile, PatchProfile
+from pinocchio_core.service.targets import Target, opened
+
+P = TypeVar("P", bound=PatchProfile)
+
+
+class Validation:
+    """Checks requests and profiles against the catalog of a host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.catalog = host.catalog
+
+    def request(self, body: bytes, kind: type[P], *, target: Target) -> P:
+        """The request that `body` is, about what `target` names in the path and the query.
+
+        Raises:
+            InvalidRequest: with every problem that can be seen without the stored profile.
+        """
+        tree, request, problems = opened(body, kind, target)
+        problems += self._request_problems(tree, new=kind is CreateProfile)
+        if problems or request is None:
+            raise InvalidRequest(problems, next_step=self._next_step(problems))
+        return request
+
+    def whole(self, profile: Profile, *, configs_too: bool) -> None:
+        """Check a profile that is about to be written, apart from what `request` has checked.
+
+        `configs_too`: also what its uses of middlewares have as configs, where the change touches these.
+
+        Raises:
+            InvalidRequest: with every problem.
+            HookFailed: a plugin raised.
+        """
+        problems = list(configs.missing_config_problems(profile, self.catalog)) if configs_too else []
+        problems = problems or self._host.validate(profile)
+        if problems:
+            raise InvalidRequest(problems, next_step=self._next_step(problems))
+
+    def _request_problems(self, tree: dict[str, Any], *, new: bool) -> Iterator[Problem]:
+        if new:
+            yield from names.slug_problems("slug", tree.get("slug"))
+        yield from names.registry_problems("registry", tree.get("registry"))
+        display_name = tree.get("display_name")
+        yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
+        yield from configs.use_problems(tree, self.catalog)
+        yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
+        yield from names.policy_problems(tree.get("policy"))
+        yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
+        yield from configs.extension_problems(tree, self.catalog)
+
+    def _next_step(self, problems: Sequence[Problem]) -> str:
+        if any(problem.field.startswith(configs.USES) for problem in problems):
+            known = ", ".join(sorted(self.catalog.middlewares)) or "none"
+            return f"see GET /api/chat/schemas/middlewares for what may be used here ({known})"
+        return "correct every field that is listed in errors and send the request again"
