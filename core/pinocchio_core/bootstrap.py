@@ -1,0 +1,64 @@
+"""The composition root: the one place where settings, host, store, services and app meet."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pinocchio_core.host.discovery import BUILT_IN
+from pinocchio_core.host.host import Host
+from pinocchio_core.plugin.types import StartupInfo
+from pinocchio_core.service.seeding import fill
+from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.store import Store
+from pinocchio_core.web.app import App, create_app
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Everything that a server needs, put together; `close` it at the end."""
+
+    app: App
+    host: Host
+    store: Store
+    created: bool
+    """Whether the database is new."""
+    notices: Sequence[str]
+    """What was repaired while opening it."""
+
+    def close(self) -> None:
+        """Tell the plugins, then close the database."""
+        self.host.shutdown()
+        self.store.close()
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return importlib.metadata.version(BUILT_IN)
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", strict: bool = True) -> Program:
+    """Open the database, fill it where it is new, tell the plugins, and make the app.
+
+    `strict`: plugins that are at fault stop the start; otherwise the program does without them.
+
+    Raises:
+        StartupError: the database or a plugin cannot be used.
+    """
+    if strict:
+        host.require_sound()
+    opened = open_database(dsn)
+    store = Store(opened.database)
+    try:
+        fill(store, host, registry=default_registry, strict=strict)
+        host.startup(StartupInfo(version=version(), default_registry=default_registry, database_path=dsn.path))
+        if strict:
+            host.require_sound()
+        app = create_app(store, host, default_registry=default_registry, version=version(), root=root)
+    except BaseException:
+        store.close()
+        raise
+    return Program(app=app, host=host, store=store, created=opened.created, notices=opened.notices)

@@ -1,0 +1,108 @@
+"""What the operator decided: flags and environment variables as one frozen value, read once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import platformdirs
+
+from pinocchio_core.domain.slugs import parse_slug, shown
+from pinocchio_core.errors import SettingsError
+from pinocchio_core.host.discovery import Selection
+from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
+
+LOAD_VARIABLE = "PINOCCHIO_LOAD_PLUGINS"
+BLOCK_VARIABLE = "PINOCCHIO_BLOCK_PLUGINS"
+
+DEFAULT_ADDRESS = "127.0.0.1:8080"
+DEFAULT_REGISTRY = "default"
+DEFAULT_THREADS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where to listen; an empty host means every address of the machine."""
+
+    host: str
+    port: int
+
+    def url(self, root: str = "") -> str:
+        """An URL under which this machine reaches it."""
+        host = self.host or "localhost"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{root}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Everything `pinocchio web-chat` was told."""
+
+    address: Address
+    root: str
+    """URL prefix of every route, empty or `/like/this`."""
+    dsn: Dsn
+    default_registry: str
+    threads: int
+    log_format: Literal["text", "json"]
+    plugin_errors: Literal["strict", "warn"]
+
+
+def plugin_selection(environment: Mapping[str, str] = os.environ) -> Selection:
+    """Which plugins the environment asks for: unset is all, empty is the built-in ones, else a list."""
+    load = environment.get(LOAD_VARIABLE)
+    return Selection(
+        distributions=None if load is None else _listed(load), blocked=_listed(environment.get(BLOCK_VARIABLE, ""))
+    )
+
+
+def parse_address(text: str) -> Address:
+    """An address as `HOST:PORT`, `:PORT` or `[IPv6]:PORT`.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    host, colon, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise SettingsError(f"--addr {shown(text)} is no address", next_step="write HOST:PORT, :PORT or [IPv6]:PORT")
+    return Address(host=host, port=int(port))
+
+
+def parse_root(text: str) -> str:
+    """An URL prefix with a slash before it and none after; empty for none.
+
+    Raises:
+        SettingsError: it could not be the beginning of a path.
+    """
+    parts = [part for part in text.strip().split("/") if part]
+    if any(
+        not part.isascii() or not part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in parts
+    ):
+        raise SettingsError(f"--root {shown(text)} is no URL prefix", next_step="write for example /pinocchio")
+    return "".join(f"/{part}" for part in parts)
+
+
+def parse_registry(text: str) -> str:
+    """The slug of the default registry; SettingsError where it is none."""
+    try:
+        return parse_slug(text, what="registry slug")
+    except ValueError as error:
+        raise SettingsError(f"--default-registry: {error}", next_step="write for example default") from None
+
+
+def parse_store(path: str | None, dsn: str | None) -> Dsn:
+    """Where the database is: the DSN, else the path, else the user's data directory.
+
+    Raises:
+        SettingsError: the DSN or the path is wrong.
+    """
+    if dsn:
+        return parse_dsn(dsn)
+    return dsn_of_path(path or str(platformdirs.user_data_path("pinocchio", appauthor=False) / "profiles.db"))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

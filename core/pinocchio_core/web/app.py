@@ -1,0 +1,49 @@
+"""The WSGI app: wiring, nothing else."""
+
+import falcon
+import msgspec
+
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.defaults import DefaultService
+from pinocchio_core.service.profiles import ProfileService
+from pinocchio_core.service.registries import RegistryService
+from pinocchio_core.store.store import Store
+from pinocchio_core.web import errors
+from pinocchio_core.web.components import RequestTrace
+from pinocchio_core.web.metrics import Metrics
+from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
+from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
+from pinocchio_core.web.resources.operations import HealthResource, MetricsResource, ReadyResource
+from pinocchio_core.web.resources.profiles import ProfilesResource
+from pinocchio_core.web.resources.registries import RegistriesResource
+
+App = falcon.App[falcon.Request, falcon.Response]
+
+
+def create_app(store: Store, host: Host, *, default_registry: str, version: str, root: str = "") -> App:
+    """The app over an open store and a started host; every route is under the prefix `root`."""
+    metrics = Metrics(version=version)
+    app: App = falcon.App(middleware=[RequestTrace(metrics)])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.resp_options.secure_cookies_by_default = False
+    errors.install(app)
+
+    profiles = ProfilesResource(ProfileService(store, host, default_registry=default_registry), metrics, root=root)
+    defaults = DefaultService(store, host, default_registry=default_registry)
+    registries = RegistriesResource(RegistryService(store, default_registry=default_registry), metrics, root=root)
+    plugins = FixedJsonResource(msgspec.json.encode(host.documents()))
+
+    app.add_route(f"{root}/api/chat/profiles", profiles, suffix="collection")
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(defaults, metrics))
+    app.add_route(f"{root}/api/chat/profile", CurrentResource(defaults))
+    app.add_route(f"{root}/api/chat/registries", registries, suffix="collection")
+    app.add_route(f"{root}/api/chat/registries/{{slug}}", registries)
+    app.add_route(f"{root}/api/chat/schemas/middlewares", FixedJsonResource(host.catalog.middlewares_json()))
+    app.add_route(f"{root}/api/chat/schemas/extensions", FixedJsonResource(host.catalog.extensions_json()))
+    app.add_route(f"{root}/api/chat/plugins", plugins)
+    app.add_route(f"{root}/healthz", HealthResource())
+    app.add_route(f"{root}/readyz", ReadyResource(store, host))
+    app.add_route(f"{root}/metrics", MetricsResource(metrics, host))
+    app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
+    return app

@@ -1,0 +1,41 @@
+"""Falcon components: what happens around every request; *middleware* in this project wraps a chat turn."""
+
+import itertools
+import re
+import secrets
+import time
+from typing import Any
+
+import falcon
+
+from pinocchio_core.web.metrics import Metrics
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class RequestTrace:
+    """Gives each request an id and a place in the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the caller's request id where it is sane, else make one."""
+        del resp
+        context = req.context
+        context.began = time.perf_counter()
+        sent = req.env.get("HTTP_X_REQUEST_ID")
+        if sent is not None and _SANE_ID.fullmatch(sent):
+            context.request_id = sent
+        else:
+            context.request_id = f"{self._prefix}-{next(self._numbers):x}"
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
+        """Send the request id back, and count the answer."""
+        del resource, req_succeeded
+        context = req.context
+        resp.set_header("X-Request-Id", context.request_id)
+        took = time.perf_counter() - context.began
+        self._metrics.observe(req.uri_template or "none", req.method, resp.status_code, took)

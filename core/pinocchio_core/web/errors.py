@@ -1,0 +1,107 @@
+"""From exceptions to answers: the one table of statuses, and RFC 9457 problem documents for all of them."""
+
+import logging
+from typing import Any, cast
+
+import falcon
+import msgspec
+
+from pinocchio_core import errors
+
+log = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
+    errors.InvalidRequest: (400, "validation error"),
+    errors.PolicyViolation: (403, "policy violation"),
+    errors.RegistryNotFound: (404, "registry not found"),
+    errors.ProfileNotFound: (404, "profile not found"),
+    errors.VersionConflict: (409, "version conflict"),
+    errors.AlreadyExists: (409, "already exists"),
+    errors.InUse: (409, "in use"),
+    errors.RowUnreadable: (409, "profile unreadable"),
+    errors.PreconditionFailed: (412, "precondition failed"),
+    errors.BodyTooLarge: (413, "request too large"),
+    errors.UnsupportedMediaType: (415, "unsupported media type"),
+    errors.HookFailed: (500, "plugin failed"),
+    errors.StoreUnavailable: (503, "store unavailable"),
+}
+"""Status and title of each class; a subclass has its parent's unless it has its own."""
+
+
+def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+    """Make the app answer every exception with a problem document."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(errors.PinocchioError, _ours)
+    app.add_error_handler(falcon.HTTPError, _of_framework)
+
+
+def problem_of(error: errors.PinocchioError) -> dict[str, Any]:
+    """The problem document of one of our exceptions, without its request."""
+    status, title = row_of(type(error))
+    code = getattr(error, "code", title.replace(" ", "_"))
+    document = _problem(status, title, str(error), code)
+    if isinstance(error, errors.InvalidRequest):
+        document["errors"] = [msgspec.to_builtins(problem) for problem in error.problems]
+        document["errors"] = [{k: v for k, v in item.items() if v is not None} for item in document["errors"]]
+    if error.next_step:
+        document["next_step"] = error.next_step
+    current = getattr(error, "current", None)
+    if current:
+        document["current"] = current
+    return document
+
+
+def row_of(kind: type[errors.PinocchioError]) -> tuple[int, str]:
+    """The row of the table for a class of exceptions."""
+    return next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
+
+
+def plain_problem(status: int, title: str, detail: str) -> dict[str, Any]:
+    """A problem document for what no class of ours stands for."""
+    return _problem(status, title, detail, title.replace(" ", "_"))
+
+
+def _problem(status: int, title: str, detail: str, code: str) -> dict[str, Any]:
+    return {"type": f"urn:pinocchio:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+
+
+def _send(req: falcon.Request, resp: falcon.Response, document: dict[str, Any]) -> None:
+    resp.status = document["status"]
+    resp.data = msgspec.json.encode(document | {"request_id": req.context.request_id})
+    resp.text = resp.media = None
+    resp.content_type = PROBLEM_JSON
+
+
+def _ours(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    del params
+    ours = cast("errors.PinocchioError", error)
+    if isinstance(ours, errors.StoreUnavailable):
+        resp.set_header("Retry-After", str(ours.retry_after_s))
+        log.warning("request %s: %s", req.context.request_id, ours)
+    _send(req, resp, problem_of(ours))
+
+
+def _of_framework(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    del params
+    http = cast("falcon.HTTPError", error)
+    status = falcon.http_status_to_code(http.status)
+    title = falcon.code_to_http_status(status)[4:].lower()
+    if http.headers:
+        resp.set_headers(http.headers)
+    detail = http.description or f"{req.method} {req.path}: {title}"
+    document = plain_problem(status, title, detail)
+    if status == falcon.http_status_to_code(falcon.HTTP_404):
+        document["next_step"] = "see GET /openapi.json for the routes there are"
+    _send(req, resp, document)
+
+
+def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    del params
+    request_id = req.context.request_id
+    log.error("request %s: unexpected %s", request_id, type(error).__name__, exc_info=error)
+    detail = f"an unexpected error; the server's log has it under request {request_id}"
+    document = plain_problem(500, "internal error", detail)
+    document["next_step"] = "report it with the request id"
+    _send(req, resp, document)

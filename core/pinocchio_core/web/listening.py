@@ -1,0 +1,66 @@
+"""Listening sockets for an address."""
+
+import errno
+import socket
+
+from pinocchio_core.errors import StartupError
+from pinocchio_core.settings import Address
+
+
+def bind(address: Address) -> list[socket.socket]:
+    """Sockets for every address that the host stands for, IPv4 and IPv6; port 0 takes a free one for all.
+
+    Raises:
+        StartupError: nothing could be bound; the text says what to do.
+    """
+    sockets: list[socket.socket] = []
+    port = address.port
+    try:
+        for family, host in _resolve(address):
+            if family == socket.AF_INET6 and not socket.has_ipv6:
+                continue
+            bound = _bind(family, (host, port))
+            if bound is not None:
+                sockets.append(bound)
+                port = bound.getsockname()[1]
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise _refused(address, error) from error
+    if not sockets:
+        raise StartupError(f"cannot listen on {address.url()}: no address of this machine fits")
+    return sockets
+
+
+def _resolve(address: Address) -> list[tuple[socket.AddressFamily, str]]:
+    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return sorted({(entry[0], str(entry[4][0])) for entry in found})
+
+
+def _bind(family: int, where: tuple[str, int]) -> socket.socket | None:
+    try:
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return None  # the machine has no such family
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(where)
+        bound.listen(1024)
+    except OSError as error:
+        bound.close()
+        if family == socket.AF_INET6 and error.errno == errno.EADDRNOTAVAIL:
+            return None  # IPv6 is compiled in and switched off
+        raise
+    return bound
+
+
+def _refused(address: Address, error: OSError) -> StartupError:
+    if error.errno == errno.EADDRINUSE:
+        next_step = "stop the program that listens there, or choose another port with --addr"
+    elif error.errno == errno.EACCES:
+        next_step = "choose a port above 1023 with --addr"
+    else:
+        next_step = "choose an address of this machine with --addr"
+    return StartupError(f"cannot listen on {address.url()}: {error.strerror or error}", next_step=next_step)

@@ -1,0 +1,82 @@
+"""Serving an app with waitress until told to stop, then finishing what runs."""
+
+import socket
+import time
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from pinocchio_core.domain import limits
+from pinocchio_core.web.connections import Channel
+
+DRAIN_S = 15
+"""How long requests that run or wait may take after a stop was asked for."""
+
+
+class _Listener(TcpWSGIServer):
+    channel_class = Channel
+    stopping = False
+
+
+class Server:
+    """A WSGI app behind listening sockets."""
+
+    def __init__(self, app: Any, sockets: list[socket.socket], *, threads: int) -> None:
+        adjustments = Adjustments(
+            sockets=sockets,
+            threads=threads,
+            connection_limit=1000,
+            channel_timeout=20,
+            cleanup_interval=1,
+            asyncore_use_poll=True,
+            # ours is the limit that counts; this one only bounds what is read before the app can say so
+            max_request_body_size=2 * limits.MAX_BODY_BYTES,
+            max_request_header_size=32 * 1024,
+            ident=None,
+        )
+        self._map: dict[int, Any] = {}
+        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher.set_thread_count(threads)
+        self._listeners = [
+            _Listener(
+                app,
+                self._map,
+                _sock=each,
+                dispatcher=self._dispatcher,
+                adj=adjustments,
+                bind_socket=False,
+                sockinfo=(each.family, each.type, each.proto, each.getsockname()),
+            )
+            for each in sockets
+        ]
+
+    def run(self) -> None:
+        """Serve until `stop`, then finish the requests that run or wait, within DRAIN_S."""
+        try:
+            while not self._listeners[0].stopping:
+                self._turn(1.0)
+            for listener in self._listeners:
+                listener.del_channel()
+                listener.socket.close()
+            deadline = time.monotonic() + DRAIN_S
+            while self._busy() and time.monotonic() < deadline:
+                self._turn(0.05)
+        finally:
+            self._dispatcher.shutdown(cancel_pending=True, timeout=1)
+            wasyncore.close_all(self._map)
+
+    def stop(self) -> None:
+        """Ask `run` to end; safe in a signal handler and in any thread."""
+        for listener in self._listeners:
+            listener.stopping = True
+        self._listeners[0].pull_trigger()
+
+    def _turn(self, timeout_s: float) -> None:
+        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)
+
+    def _busy(self) -> bool:
+        channels = [channel for listener in self._listeners for channel in listener.active_channels.values()]
+        return any(channel.requests or channel.total_outbufs_len for channel in channels)
