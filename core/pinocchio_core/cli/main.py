@@ -1,0 +1,55 @@
+"""The command `pinocchio`: its group, and how every failure ends in one clear line."""
+
+import sys
+
+import click
+
+from pinocchio_core.bootstrap import version
+from pinocchio_core.cli.plugins import plugins
+from pinocchio_core.cli.profiles import profiles
+from pinocchio_core.cli.web_chat import web_chat
+from pinocchio_core.errors import PinocchioError, StartupError
+from pinocchio_core.host.host import Host
+from pinocchio_core.settings import plugin_selection
+
+HELP = """Keep, check and serve the profiles of chat applications.
+
+Which plugins are loaded is up to PINOCCHIO_LOAD_PLUGINS (distributions, separated by commas; empty for the
+built-in ones alone) and PINOCCHIO_BLOCK_PLUGINS (names of plugins).
+"""
+
+
+def build(host: Host) -> click.Group:
+    """The command line over these plugins, which may add to it."""
+    group = click.Group("pinocchio", help=HELP, context_settings={"max_content_width": 110})
+    group = click.version_option(version(), prog_name="pinocchio")(group)
+    for command in (web_chat, plugins, profiles):
+        group.add_command(_own(command))
+    host.extend_cli(group)
+    return group
+
+
+def main() -> None:
+    """The entry point of the command `pinocchio`."""
+    try:
+        host = Host(selection=plugin_selection())
+        build(host)(obj=host)
+    except StartupError as error:
+        _end(error, error.exit_code)
+    except PinocchioError as error:
+        _end(error, 1)
+
+
+def _own(command: click.Command) -> click.Command:
+    """A copy of a command for one command line, so that options which plugins add stay in it."""
+    own = type(command).__new__(type(command))
+    vars(own).update(vars(command))
+    own.params = list(command.params)
+    return own
+
+
+def _end(error: PinocchioError, exit_code: int) -> None:
+    click.echo(f"pinocchio: {error}", err=True)
+    if error.next_step:
+        click.echo(f"  → {error.next_step}", err=True)
+    sys.exit(exit_code)

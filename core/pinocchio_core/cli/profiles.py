@@ -1,0 +1,134 @@
+"""`pinocchio profiles`: the profiles in a database, read without a server; nothing is changed."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from pinocchio_core.cli.options import default_registry_option, store_options
+from pinocchio_core.domain.slugs import parse_slug
+from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, SettingsError
+from pinocchio_core.settings import parse_registry, parse_store
+from pinocchio_core.store.database import create_file
+from pinocchio_core.store.legacy import LAYOUT, joined
+from pinocchio_core.store.listing import ProfileFilter
+from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.registries import StoredRegistry
+from pinocchio_core.store.store import Store
+
+
+@click.group()
+def profiles() -> None:
+    """Look at profiles in a database; a server may have it open."""
+
+
+@profiles.command("list")
+@store_options
+@default_registry_option
+@click.option("--json", "as_json", is_flag=True, help="Everything as a JSON array.")
+def list_command(as_json: bool, default_registry: str, **where: Any) -> None:
+    """List the profiles of a registry."""
+    registry = parse_registry(default_registry)
+    with _store(**where) as store:
+        head = store.registries.head(registry)
+        items, _ = store.list_profiles(registry, head.default_profile_slug, ProfileFilter())
+    if as_json:
+        _print_json(msgspec.json.encode(items))
+        return
+    for item in items:
+        mark = "*" if item.is_default else " "
+        click.echo(f"{mark} {item.slug:<32} v{item.version:<6} {_printable(item.display_name or '')}".rstrip())
+
+
+@profiles.command()
+@click.argument("slug")
+@store_options
+@default_registry_option
+def show(slug: str, default_registry: str, **where: Any) -> None:
+    """Print one profile as JSON."""
+    registry = parse_registry(default_registry)
+    try:
+        slug = parse_slug(slug)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    with _store(**where) as store:
+        row = store.profiles.read(registry, slug)
+        if row is None:
+            store.registries.head(registry)
+            raise ProfileNotFound(registry, slug)
+        _print_json(row.document)
+
+
+@profiles.command()
+@store_options
+@click.option("--registry", metavar="SLUG", help="Only this registry; default: all of them.")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["json", "go-sqlite"]),
+    default="json",
+    show_default=True,
+    help="JSON text, or a database in the layout of the original program.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="The file to write, which must not exist yet.")
+def export(registry: str | None, layout: str, output: Path | None, **where: Any) -> None:
+    """Write registries with all their profiles to a file or to standard output."""
+    if layout == "go-sqlite" and output is None:
+        raise click.UsageError("--format go-sqlite needs --output FILE")
+    with _store(**where) as store:
+        rows = store.registries.all() if registry is None else [store.registries.read(parse_registry(registry))]
+        exported = [(row, _joined(store, row)) for row in rows]
+    if output is None:
+        _print_json(b"[" + b",".join(payload for _, payload in exported) + b"]")
+        return
+    try:
+        if not create_file(output):
+            raise DatabaseRefused(f"{output} exists already", next_step="name a file that does not exist")
+    except OSError as error:
+        raise DatabaseRefused(f"cannot write {output}: {error.strerror}", next_step="choose another path") from error
+    if layout == "json":
+        text = msgspec.json.format(b"[" + b",".join(payload for _, payload in exported) + b"]", indent=2)
+        output.write_bytes(text + b"\n")
+    else:
+        _write_original(output, exported)
+
+
+def _joined(store: Store, row: StoredRegistry) -> bytes:
+    items, _ = store.list_profiles(row.slug, None, ProfileFilter())
+    found = (store.profiles.read(row.slug, item.slug) for item in items)
+    profiles = (each.profile() for each in found if each is not None)
+    return joined(row.registry(), version=row.version, updated_at_ms=row.updated_at_ms, profiles=profiles)
+
+
+def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(LAYOUT)
+        connection.executemany(
+            "INSERT INTO profile_registries VALUES (?, ?, ?)",
+            [(row.slug, payload.decode(), row.updated_at_ms) for row, payload in exported],
+        )
+
+
+@contextmanager
+def _store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
+    dsn = parse_store(profile_registry_db, profile_registry_dsn)
+    if dsn.path is None:
+        raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
+    store = Store(open_database(replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro"})).database)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _print_json(document: bytes) -> None:
+    click.echo(msgspec.json.format(document, indent=2).decode())
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "�" for char in text)

@@ -1,0 +1,136 @@
+"""`pinocchio web-chat`: the server."""
+
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+import click
+
+from pinocchio_core.bootstrap import Program, assemble, version
+from pinocchio_core.cli import logs
+from pinocchio_core.cli.options import default_registry_option, store_options
+from pinocchio_core.host.host import Host
+from pinocchio_core.host.records import PluginStatus
+from pinocchio_core.settings import (
+    DEFAULT_ADDRESS,
+    DEFAULT_THREADS,
+    Address,
+    ServerSettings,
+    parse_address,
+    parse_registry,
+    parse_root,
+    parse_store,
+)
+from pinocchio_core.store.opening import journal_mode
+from pinocchio_core.web.listening import bind
+from pinocchio_core.web.server import Server
+
+log = logging.getLogger("pinocchio")
+
+
+@click.command("web-chat")
+@click.option(
+    "--addr",
+    envvar="PINOCCHIO_ADDR",
+    show_envvar=True,
+    default=DEFAULT_ADDRESS,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to listen; :8080 is every address, [::1]:8080 is IPv6.",
+)
+@click.option(
+    "--root",
+    envvar="PINOCCHIO_ROOT",
+    show_envvar=True,
+    default="",
+    metavar="PREFIX",
+    help="Serve every route under this URL prefix, for example /pinocchio.",
+)
+@store_options
+@default_registry_option
+@click.option(
+    "--threads",
+    envvar="PINOCCHIO_THREADS",
+    show_envvar=True,
+    default=DEFAULT_THREADS,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="How many requests are served at one time.",
+)
+@click.option(
+    "--log-format",
+    envvar="PINOCCHIO_LOG_FORMAT",
+    show_envvar=True,
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json"]),
+    help="Lines for people, or a JSON object a line.",
+)
+@click.option(
+    "--plugin-errors",
+    envvar="PINOCCHIO_PLUGIN_ERRORS",
+    show_envvar=True,
+    default="strict",
+    show_default=True,
+    type=click.Choice(["strict", "warn"]),
+    help="Whether a broken plugin stops the start, or is left out with a warning.",
+)
+@click.pass_obj
+def web_chat(host: Host, /, **options: Any) -> None:
+    """Serve the profiles over HTTP until SIGTERM or SIGINT."""
+    settings = _settings(options)
+    logs.configure(settings.log_format)
+    strict = settings.plugin_errors == "strict"
+    program = assemble(
+        host, settings.dsn, default_registry=settings.default_registry, root=settings.root, strict=strict
+    )
+    try:
+        sockets = bind(settings.address)
+        port = sockets[0].getsockname()[1]
+        server = Server(program.app, sockets, threads=settings.threads)
+
+        def stop(_: int, __: FrameType | None) -> None:
+            server.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        _announce(program, settings, Address(host=settings.address.host, port=port))
+        server.run()
+        log.info("stopped")
+    finally:
+        program.close()
+
+
+def _settings(options: dict[str, Any]) -> ServerSettings:
+    return ServerSettings(
+        address=parse_address(options["addr"]),
+        root=parse_root(options["root"]),
+        dsn=parse_store(options["profile_registry_db"], options["profile_registry_dsn"]),
+        default_registry=parse_registry(options["default_registry"]),
+        threads=options["threads"],
+        log_format=options["log_format"],
+        plugin_errors=options["plugin_errors"],
+    )
+
+
+def _announce(program: Program, settings: ServerSettings, address: Address) -> None:
+    """Say where it is served, where the database is and how it is kept, and which plugins are active."""
+    registries = program.store.registries.all()
+    count = sum(row.profile_count for row in registries)
+    opened = "created" if program.created else f"opened, {count} profiles in {len(registries)} registries"
+    writable = "read-only" if program.store.database.read_only else "writable"
+    records = program.host.records
+    active = [record.source for record in records if record.status is PluginStatus.ACTIVE]
+    lines = [
+        f"Pinocchio {version()} serves {address.url(settings.root)}",
+        f"database {settings.dsn}: {opened}, journal mode {journal_mode(program.store.database)}, {writable}",
+        f"plugins {', '.join(active) or 'none'}",
+    ]
+    for line in lines:
+        log.info(line)
+    for notice in program.notices:
+        log.warning(notice)
+    for record in records:
+        if record.status is not PluginStatus.ACTIVE:
+            log.warning("plugin %s", record.line())
