@@ -1,0 +1,18 @@
+"""Agent modes: the middleware `agentmode` and the profile `agent` that uses it."""
+
+from collections.abc import Iterator
+
+from pinocchio_agentmode.definition import agent_profile, definition
+from pinocchio_core.plugin import MiddlewareDefinition, ProfileSeed, hookimpl
+
+
+@hookimpl
+def pinocchio_middleware_definitions() -> Iterator[MiddlewareDefinition]:
+    """The middleware `agentmode`, with the modes that come with it."""
+    yield definition()
+
+
+@hookimpl
+def pinocchio_bootstrap_profiles() -> Iterator[ProfileSeed]:
+    """The profile `agent`, which begins as a financial analyst."""
+    yield agent_profile()

@@ -1,0 +1,49 @@
+"""What this plugin declares: its middleware and a profile to begin with."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pinocchio_agentmode.middleware import AgentMode
+from pinocchio_agentmode.modes import SHIPPED_MODES, ModeSource, StaticModes
+from pinocchio_core.plugin import Middleware, MiddlewareDefinition, ProfileSeed
+
+NAME: Final = "agentmode"
+NO_MODE: Final = "default"
+"""The schema's default; it stands for no mode, so that it is not known is nothing to warn of."""
+DESCRIPTION: Final = "Parses and applies agent-mode switches from model output."
+SCHEMA: Final[dict[str, Any]] = {
+    "title": "Agent Mode Middleware",
+    "description": DESCRIPTION,
+    "type": "object",
+    "properties": {"default_mode": {"type": "string", "default": NO_MODE}},
+    "additionalProperties": False,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def definition(modes: ModeSource | None = None) -> MiddlewareDefinition:
+    """The middleware `agentmode` on a source of modes, by default the static list that ships."""
+    source = StaticModes(SHIPPED_MODES) if modes is None else modes
+
+    def build(config: Mapping[str, Any]) -> Middleware:
+        default_mode = config.get("default_mode", NO_MODE)
+        if default_mode == NO_MODE and source.get(NO_MODE) is None:
+            _log.debug("default_mode is %r: turns are unrestricted until the model switches", NO_MODE)
+            return AgentMode(default_mode, modes=source, quiet_mode=NO_MODE)
+        return AgentMode(default_mode, modes=source)
+
+    return MiddlewareDefinition(NAME, SCHEMA, build, display_name="Agent Mode", description=DESCRIPTION)
+
+
+def agent_profile() -> ProfileSeed:
+    """The profile `agent`: concise, in the mode of a financial analyst, overrides allowed."""
+    use = {"name": NAME, "id": "default", "config": {"default_mode": "financial_analyst"}}
+    return ProfileSeed(
+        "agent",
+        document={
+            "runtime": {"system_prompt": "You are a helpful assistant. Be concise.", "middlewares": [use]},
+            "policy": {"allow_overrides": True, "read_only": False},
+        },
+    )

@@ -1,0 +1,89 @@
+"""How a model says that it wants another mode: a fenced YAML block in its text."""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import yaml
+
+KEY: Final = "mode_switch"
+MAX_BLOCK_BYTES: Final = 16 * 1024
+MAX_BLOCKS: Final = 16
+"""Blocks of one text that are looked at, from its end."""
+MAX_NAME_CHARACTERS: Final = 128
+MAX_ANALYSIS_CHARACTERS: Final = 4000
+
+_FENCE: Final = re.compile(r" {0,3}(?P<ticks>`{3,})(?P<info>[^`]*)")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """A well-formed wish for a mode, which may be the current one."""
+
+    new_mode: str
+    analysis: str = ""
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader without aliases, which can make a short text expand without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read here")
+        return super().compose_node(parent, index)
+
+
+def last_switch(text: str) -> Switch | None:
+    """The last well-formed `mode_switch` in the fenced YAML blocks of a text, `None` where there is none."""
+    candidates = [block for block in _yaml_blocks(text) if KEY in block]
+    switches = (_switch(block) for block in islice(reversed(candidates), MAX_BLOCKS))
+    return next((switch for switch in switches if switch), None)
+
+
+def _yaml_blocks(text: str) -> Iterator[str]:
+    """The contents of closed fenced blocks marked as YAML, without those inside a longer fence."""
+    ticks, info = "", ""
+    lines: list[str] = []
+    for line in text.splitlines():
+        fence = _FENCE.fullmatch(line)
+        if not ticks:
+            if fence:
+                ticks, info, lines = fence["ticks"], fence["info"].strip().lower(), []
+        elif fence and fence["ticks"].startswith(ticks) and not fence["info"].strip():
+            if info in {"yaml", "yml"}:
+                yield "\n".join(lines)
+            ticks = ""
+        else:
+            lines.append(line)
+
+
+def _switch(block: str) -> Switch | None:
+    document = _document(block)
+    wish = document.get(KEY) if isinstance(document, dict) else None
+    if not isinstance(wish, dict):
+        return None
+    new_mode, analysis = wish.get("new_mode"), wish.get("analysis")
+    if not isinstance(new_mode, str) or not 0 < len(new_mode.strip()) <= MAX_NAME_CHARACTERS:
+        return None
+    return Switch(
+        new_mode=new_mode.strip(),
+        analysis=analysis.strip()[:MAX_ANALYSIS_CHARACTERS] if isinstance(analysis, str) else "",
+    )
+
+
+def _document(block: str) -> Any:
+    """The block's value; `None` for one that cannot be read, which is logged without its content."""
+    size = len(block.encode(errors="replace"))
+    if size > MAX_BLOCK_BYTES:
+        _log.info("a YAML block of %d bytes was ignored: the limit is %d", size, MAX_BLOCK_BYTES)
+        return None
+    try:
+        return yaml.load(block, Loader=_Loader)  # noqa: S506  # a subclass of SafeLoader
+    # Malformed scalars with a tag, such as `!!int ""`, raise more than YAMLError.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        _log.info("a YAML block of %d bytes was ignored: %s", size, type(error).__name__)
+        return None
