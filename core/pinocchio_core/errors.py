@@ -17,7 +17,8 @@
     │   │   └── InUse
     │   └── PreconditionFailed
     ├── StoreUnavailable             locked, full or failing database; the same request may work later
-    ├── RowUnreadable                one stored profile cannot be served; everything else can
+    ├── Overloaded                   too many requests wait for plugins
+    ├── RowUnreadable                one stored profile or registry cannot be served; everything else can
     ├── HookFailed                   a plugin's hook raised while a request was running
     └── StartupError                 the program cannot start; `exit_code` says which kind
         ├── SettingsError            a flag, variable or DSN is wrong (exit 2)
@@ -199,7 +200,7 @@ class PreconditionFailed(RequestError):
 
 
 class StoreUnavailable(PinocchioError):
-    """The database cannot serve now: locked beyond the busy timeout, disk full, I/O error, overload."""
+    """The database cannot serve now: locked beyond the busy timeout, disk full, I/O error."""
 
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
         self.reason, self.retry_after_s = reason, retry_after_s
@@ -207,14 +208,23 @@ class StoreUnavailable(PinocchioError):
         super().__init__(f"store unavailable: {reason}")
 
 
+class Overloaded(PinocchioError):
+    """Too many requests wait for plugins; one more would take a thread that the others need."""
+
+    retry_after_s = 1
+    next_step = "try again in 1 s; if it stays, look in the server's log for the plugin that is slow"
+
+    def __init__(self, waiting: int, plugin: str) -> None:
+        super().__init__(f"{waiting} requests are waiting for plugins, among them {plugin}")
+
+
 class RowUnreadable(PinocchioError):
-    """A stored profile is damaged: its payload does not match its checksum or is not a profile."""
+    """A stored row is damaged: its payload does not match its checksum, or is not what it should be."""
 
-    next_step = "replace it from a backup, or delete it; every other profile is served"
+    next_step = "replace it from a backup, or delete it; everything else is served"
 
-    def __init__(self, registry: str, slug: str, reason: str) -> None:
-        self.registry, self.slug = registry, slug
-        super().__init__(f'the stored profile "{slug}" in registry "{registry}" is unreadable: {reason}')
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"the stored {what} is unreadable: {reason}")
 
 
 class HookFailed(PinocchioError):

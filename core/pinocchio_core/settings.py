@@ -101,7 +101,9 @@ def parse_store(path: str | None, dsn: str | None) -> Dsn:
     """
     if dsn:
         return parse_dsn(dsn)
-    return dsn_of_path(path or str(platformdirs.user_data_path("pinocchio", appauthor=False) / "profiles.db"))
+    if path is None:
+        path = str(platformdirs.user_data_path("pinocchio", appauthor=False) / "profiles.db")
+    return dsn_of_path(path)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ def web_chat(host: Host, /, **options: Any) -> None:
     """Serve the profiles over HTTP until SIGTERM or SIGINT."""
     settings = _settings(options)
     logs.configure(settings.log_format)
+    host.allow_requests_in_hooks(max(1, settings.threads // 2))
     strict = settings.plugin_errors == "strict"
     program = assemble(
         host, settings.dsn, default_registry=settings.default_registry, root=settings.root, strict=strict

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from pinocchio_core.domain.profile import Profile
-from pinocchio_core.errors import HookFailed, PluginsFailed, Problem, StoreUnavailable
+from pinocchio_core.errors import HookFailed, Overloaded, PluginsFailed, Problem
 from pinocchio_core.host.catalog import Catalog, Unsound
 from pinocchio_core.host.contributions import Contribution, call, contribution_of, merge, returned
 from pinocchio_core.host.discovery import ALL, Candidate, Selection, installed_plugins
@@ -21,6 +21,7 @@ from pinocchio_core.plugin.types import ExtensionSchema, ProfileChange, ProfileS
 
 log = logging.getLogger(__name__)
 
+DEFAULT_REQUESTS_IN_HOOKS = 8
 HOOK_BUDGET_MS = 200
 """A hook that runs in a request and takes longer is logged with its plugin's name."""
 
@@ -38,12 +39,10 @@ class Host:
         *,
         selection: Selection = ALL,
         extension_schemas: Sequence[ExtensionSchema] = (),
-        concurrent_hooks: int = 8,
     ) -> None:
         """Load `candidates`, or every installed plugin, and collect what they contribute.
 
-        `extension_schemas` are the embedding application's own. At most `concurrent_hooks` requests may be inside
-        hooks at one time, so that a plugin that hangs leaves threads for the others.
+        `extension_schemas` are the embedding application's own.
 
         Raises:
             SettingsError: the selection names something that is not installed.
@@ -62,8 +61,7 @@ class Host:
         self.catalog, clashes = merge(given, self._application)
         self._others = others + list(clashes.values())
         self._active = {p.record.name: (p, c) for p, c in given if p.record.name not in clashes}
-        self._request_slots = threading.BoundedSemaphore(concurrent_hooks)
-        self._concurrent_hooks = concurrent_hooks
+        self.allow_requests_in_hooks(DEFAULT_REQUESTS_IN_HOOKS)
 
     catalog: Catalog
     """What may be used; final once `startup` has returned."""
@@ -92,6 +90,11 @@ class Host:
             | {"contributes": (self._active[record.name][1] if self._is_active(record) else empty).names()}
             for record in self.records
         ]
+
+    def allow_requests_in_hooks(self, count: int) -> None:
+        """Let at most `count` requests be inside hooks, so that a plugin that hangs leaves threads for the others."""
+        self._requests_in_hooks = count
+        self._request_slots = threading.BoundedSemaphore(count)
 
     # hooks, in the order in which they are called
 
@@ -122,7 +125,7 @@ class Host:
 
         Raises:
             HookFailed: a plugin raised.
-            StoreUnavailable: too many requests are inside hooks already.
+            Overloaded: too many requests are inside hooks already.
         """
         problems: list[Problem] = []
         hook = "pinocchio_validate_profile"
@@ -176,9 +179,7 @@ class Host:
     @contextmanager
     def _in_request(self, plugin: Plugin, hook: str) -> Iterator[None]:
         if not self._request_slots.acquire(blocking=False):
-            raise StoreUnavailable(
-                f"{self._concurrent_hooks} requests are waiting for plugins, among them {plugin.record.source}"
-            )
+            raise Overloaded(self._requests_in_hooks, plugin.record.source)
         began = time.monotonic()
         try:
             yield

@@ -34,8 +34,11 @@ class _Use:
         return slot_of(self.id)
 
 
-def use_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Problem]:
-    """What is wrong with the uses of middlewares and with every config that a request brings."""
+def use_problems(tree: dict[str, Any], catalog: Catalog, *, new: bool) -> Iterator[Problem]:
+    """What is wrong with the uses of middlewares and with every config that a request brings.
+
+    Where the profile is `new`, or the request replaces its extensions too, a use without a config has none.
+    """
     yield from count_problem(USES, value_at(tree, "runtime", "middlewares"), limits.MAX_MIDDLEWARES)
     uses = _uses(tree)
     seen: set[str] = set()
@@ -46,7 +49,8 @@ def use_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Problem]:
             yield Problem(field=f"{use.field}.id", reason=f"the id {shown(use.id)} is used twice in this profile")
         seen.add(use.id)
     yield from _missing_ids(uses)
-    yield from _config_problems(tree, uses, catalog)
+    complete = new or tree.get("extensions") is not None
+    yield from _config_problems(tree, uses, catalog, complete=complete)
 
 
 def extension_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Problem]:
@@ -111,12 +115,22 @@ def _missing_ids(uses: list[_Use]) -> Iterator[Problem]:
         first.setdefault(use.name, use.index)
 
 
-def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog) -> Iterator[Problem]:
+def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog, *, complete: bool) -> Iterator[Problem]:
     by_slot = {(use.name, use.slot): use for use in uses}
+    sent: set[tuple[str, str]] = set()
+    for entry, field, value in _middleware_extensions(tree, catalog):
+        yield from _instance_problems(entry, field, value, by_slot)
+        instances = value.get("instances") if isinstance(value, dict) else None
+        sent |= {(entry.definition.name, canonical_slot(slot)) for slot in instances or ()}
     for use in uses:
-        entry = catalog.middlewares.get(use.name)
-        if entry and isinstance(use.config, dict):
-            yield from _as_problems(entry, use.config, f"{use.field}.config")
+        entry_of_use = catalog.middlewares.get(use.name)
+        without = use.config is None and complete and (use.name, use.slot) not in sent
+        if entry_of_use and (without or isinstance(use.config, dict)):
+            yield from _as_problems(entry_of_use, use.config or {}, f"{use.field}.config")
+
+
+def _middleware_extensions(tree: dict[str, Any], catalog: Catalog) -> Iterator[tuple[MiddlewareEntry, str, Any]]:
+    """The extensions that hold configs of installed middlewares, with their fields and values."""
     extensions = tree.get("extensions")
     for raw, value in extensions.items() if isinstance(extensions, dict) else ():
         try:
@@ -124,7 +138,7 @@ def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog) -
         except ValueError:
             continue  # said by `extension_problems`
         if entry:
-            yield from _instance_problems(entry, paths.join("extensions", raw), value, by_slot)
+            yield entry, paths.join("extensions", raw), value
 
 
 def _instance_problems(

@@ -88,7 +88,7 @@ class ProfileService:
         slug = parse_slug(request.slug or "")
         self._store.registries.head(registry)
         draft = drafted(request, registry=registry, slug=slug, catalog=self._validation.catalog)
-        self._validation.whole(draft, configs_too=True)
+        self._validation.whole(draft, configs_too=False)
         with self._store.write():
             existing = self._store.profiles.read(registry, slug)
             conditions.check(existing.etag if existing else None)

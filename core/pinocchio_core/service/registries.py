@@ -8,7 +8,7 @@ from msgspec import structs, to_builtins
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.profile import Registry, RegistryMetadata
 from pinocchio_core.domain.slugs import parse_slug, trim
-from pinocchio_core.errors import InUse, Problem, ProfileNotFound, VersionConflict
+from pinocchio_core.errors import InUse, Problem, ProfileNotFound, RowUnreadable, VersionConflict
 from pinocchio_core.service.envelope import value_at
 from pinocchio_core.service.names import list_problems, name_problem, slug_problems
 from pinocchio_core.service.requests import CreateRegistry, PatchRegistry
@@ -35,8 +35,11 @@ class RegistryService:
         return self._store.registries.all()
 
     def document(self, row: StoredRegistry) -> dict[str, Any]:
-        """A registry as it is served."""
-        document = to_builtins(row.registry())
+        """A registry as it is served; what can be told of it, and its `state`, where its row is damaged."""
+        try:
+            document = to_builtins(row.registry())
+        except RowUnreadable:
+            document = {"slug": row.slug, "state": "quarantined", "metadata": {}}
         document["metadata"] |= {"version": row.version, "updated_at_ms": row.updated_at_ms}
         return {**document, "profile_count": row.profile_count, "is_default": row.slug == self.default_registry}
 

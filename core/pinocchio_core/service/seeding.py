@@ -81,5 +81,5 @@ def _draft(validation: Validation, registry: str, seed: ProfileSeed) -> Profile:
     request = validation.request(body, CreateProfile, target=Target())
     slug = parse_slug(request.slug or "")
     draft = drafted(request, registry=registry, slug=slug, catalog=validation.catalog)
-    validation.whole(draft, configs_too=True)
+    validation.whole(draft, configs_too=False)
     return draft

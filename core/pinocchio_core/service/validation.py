@@ -57,7 +57,7 @@ class Validation:
         yield from names.registry_problems("registry", tree.get("registry"))
         display_name = tree.get("display_name")
         yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
-        yield from configs.use_problems(tree, self.catalog)
+        yield from configs.use_problems(tree, self.catalog, new=new)
         yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
         yield from names.policy_problems(tree.get("policy"))
         yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pinocchio_core.domain.profile import Registry, encode_document
-from pinocchio_core.errors import AlreadyExists, RegistryNotFound
+from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.revisions import REGISTRY_ITSELF, RevisionStore
 from pinocchio_core.store.rows import Author
@@ -53,8 +53,15 @@ class StoredRegistry:
         return registry_etag(self.version, self.updated_at_ms)
 
     def registry(self) -> Registry:
-        """The registry as a value; `msgspec.DecodeError` where its payload is damaged."""
-        return _decode(self.payload)
+        """The registry as a value.
+
+        Raises:
+            RowUnreadable: its payload is damaged.
+        """
+        try:
+            return _decode(self.payload)
+        except msgspec.DecodeError as error:
+            raise RowUnreadable(f'registry "{self.slug}"', str(error)) from error
 
 
 @dataclass(frozen=True)

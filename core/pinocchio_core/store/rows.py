@@ -36,6 +36,10 @@ class StoredProfile:
     is_default: bool
 
     @property
+    def _name(self) -> str:
+        return f'profile "{self.slug}" in registry "{self.registry}"'
+
+    @property
     def etag(self) -> str:
         """A strong validator of `document`: it changes with the content and with the default."""
         return f'"{self.version}-{self.sha256[:16]}{"-default" if self.is_default else ""}"'
@@ -49,7 +53,7 @@ class StoredProfile:
         """
         payload = self.payload
         if hashlib.sha256(payload).hexdigest() != self.sha256:
-            raise RowUnreadable(self.registry, self.slug, "its payload does not match its checksum")
+            raise RowUnreadable(self._name, "its payload does not match its checksum")
         return payload[:-1] + (b',"is_default":true}' if self.is_default else b',"is_default":false}')
 
     def profile(self) -> Profile:
@@ -59,11 +63,11 @@ class StoredProfile:
             RowUnreadable: the payload is not what was written, or is not a profile.
         """
         if hashlib.sha256(self.payload).hexdigest() != self.sha256:
-            raise RowUnreadable(self.registry, self.slug, "its payload does not match its checksum")
+            raise RowUnreadable(self._name, "its payload does not match its checksum")
         try:
             return decode_profile(self.payload)
         except msgspec.DecodeError as error:
-            raise RowUnreadable(self.registry, self.slug, f"it is not a profile: {error}") from error
+            raise RowUnreadable(self._name, f"it is not a profile: {error}") from error
 
 
 def readable(row: StoredProfile) -> Profile | None:

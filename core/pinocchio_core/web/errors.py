@@ -20,12 +20,13 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.VersionConflict: (409, "version conflict"),
     errors.AlreadyExists: (409, "already exists"),
     errors.InUse: (409, "in use"),
-    errors.RowUnreadable: (409, "profile unreadable"),
+    errors.RowUnreadable: (409, "row unreadable"),
     errors.PreconditionFailed: (412, "precondition failed"),
     errors.BodyTooLarge: (413, "request too large"),
     errors.UnsupportedMediaType: (415, "unsupported media type"),
     errors.HookFailed: (500, "plugin failed"),
     errors.StoreUnavailable: (503, "store unavailable"),
+    errors.Overloaded: (503, "overloaded"),
 }
 """Status and title of each class; a subclass has its parent's unless it has its own."""
 
@@ -77,7 +78,7 @@ def _send(req: falcon.Request, resp: falcon.Response, document: dict[str, Any]) 
 def _ours(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     del params
     ours = cast("errors.PinocchioError", error)
-    if isinstance(ours, errors.StoreUnavailable):
+    if isinstance(ours, errors.StoreUnavailable | errors.Overloaded):
         resp.set_header("Retry-After", str(ours.retry_after_s))
         log.warning("request %s: %s", req.context.request_id, ours)
     _send(req, resp, problem_of(ours))
