@@ -48,6 +48,10 @@ class Problem:
     actual: str | None = None
 
 
+MAX_PROBLEMS = 100
+"""Problems that one answer lists; a request may have tens of thousands."""
+
+
 class PinocchioError(Exception):
     """Anything this program raises on purpose."""
 
@@ -68,7 +72,9 @@ class InvalidRequest(RequestError):
     code = "validation_error"
 
     def __init__(self, problems: Sequence[Problem], *, next_step: str | None = None) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(problems[:MAX_PROBLEMS])
+        if len(problems) > MAX_PROBLEMS:
+            self.problems += (Problem(field=self.problems[0].field, reason="and more problems than are listed here"),)
         self.next_step = next_step
         first, rest = self.problems[0], len(self.problems) - 1
         more = f"; and {rest} more" if rest else ""

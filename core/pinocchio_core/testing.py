@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 
 import msgspec
@@ -90,7 +91,8 @@ class TestApp:
         """Any request; a document that is bytes is sent as it is, everything else as JSON."""
         body = document if isinstance(document, bytes) else b"" if document is None else msgspec.json.encode(document)
         path, _, query = path.partition("?")
-        environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
+        decoded = unquote_to_bytes(path).decode("latin-1")  # as a server does, PEP 3333
+        environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": decoded, "QUERY_STRING": query}
         setup_testing_defaults(environ)
         environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1"}
         if body:

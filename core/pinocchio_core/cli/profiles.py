@@ -36,13 +36,14 @@ def list_command(as_json: bool, default_registry: str, **where: Any) -> None:
     registry = parse_registry(default_registry)
     with _store(**where) as store:
         head = store.registries.head(registry)
-        items, _ = store.list_profiles(registry, head.default_profile_slug, ProfileFilter())
+        page = store.list_profiles(registry, head.default_profile_slug, ProfileFilter())
     if as_json:
-        _print_json(msgspec.json.encode(items))
+        _print_json(page.document)
         return
-    for item in items:
-        mark = "*" if item.is_default else " "
-        click.echo(f"{mark} {item.slug:<32} v{item.version:<6} {_printable(item.display_name or '')}".rstrip())
+    for item in msgspec.json.decode(page.document):
+        mark, state = "*" if item["is_default"] else " ", f"  ({item['state']})" if "state" in item else ""
+        name = _printable(item.get("display_name", ""))
+        click.echo(f"{mark} {item['slug']:<32} v{item['version']:<6} {name}{state}".rstrip())
 
 
 @profiles.command()
@@ -99,8 +100,8 @@ def export(registry: str | None, layout: str, output: Path | None, **where: Any)
 
 
 def _joined(store: Store, row: StoredRegistry) -> bytes:
-    items, _ = store.list_profiles(row.slug, None, ProfileFilter())
-    found = (store.profiles.read(row.slug, item.slug) for item in items)
+    page = store.list_profiles(row.slug, None, ProfileFilter())
+    found = (store.profiles.read(row.slug, slug) for slug in page.slugs)
     profiles = (each.profile() for each in found if each is not None)
     return joined(row.registry(), version=row.version, updated_at_ms=row.updated_at_ms, profiles=profiles)
 

@@ -54,12 +54,17 @@ def slot_clashes(slots: Iterable[str]) -> list[tuple[str, list[str]]]:
 
 
 def stored_form(
-    uses: Sequence[SentUse], extensions: Mapping[str, Raw], key_of: Callable[[str], str]
+    uses: Sequence[SentUse],
+    extensions: Mapping[str, Raw],
+    *,
+    key_of: Callable[[str], str],
+    holds_configs: Callable[[str], bool],
 ) -> tuple[tuple[MiddlewareUse, ...], dict[str, Raw]]:
     """The uses without configs, and the extensions with all configs in them.
 
-    `extensions` has canonical keys and sound values, `key_of` gives the extension key for a middleware's name. An
-    inline config wins over one in the extension. Values that need no change stay as the bytes they are.
+    `extensions` has canonical keys, `key_of` gives the extension key for a middleware's name, `holds_configs` says
+    whether an extension is known to hold configs and is sound. An inline config wins over one in the extension.
+    Values that need no change stay as the bytes they are.
     """
     plain = tuple(sent.use() for sent in uses)
     inline: dict[str, dict[str, Raw]] = {}
@@ -67,8 +72,7 @@ def stored_form(
         if sent.inline is not None:
             inline.setdefault(key_of(use.name), {})[use.slot] = sent.inline
     merged = {key: Raw(value) for key, value in extensions.items()}
-    middleware_keys = {key_of(use.name) for use in plain} | {key for key in merged if key.startswith("middleware.")}
-    for key in middleware_keys & (merged.keys() | inline.keys()):
+    for key in inline.keys() | set(filter(holds_configs, merged)):
         merged[key] = _with_instances(merged.get(key), inline.get(key, {}))
     return plain, merged
 

@@ -8,11 +8,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.slugs import shown
-from pinocchio_core.errors import InvalidRequest, Problem
+from pinocchio_core.errors import MAX_PROBLEMS, InvalidRequest, Problem
 
 WHOLE = "body"
 """The field of problems with the document as a whole."""
@@ -39,7 +40,7 @@ def parse_object(text: bytes) -> dict[str, Any]:
         InvalidRequest: it is not one JSON object, or holds what is not allowed; every problem has its path.
     """
     value = _parse(text)
-    problems = list(_problems(value))
+    problems = list(islice(_problems(value), MAX_PROBLEMS + 1))
     if problems:
         raise InvalidRequest(problems)
     if not isinstance(value, dict):

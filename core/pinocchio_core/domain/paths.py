@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from pinocchio_core.domain.slugs import shown
 
+_LONGEST_PLAIN = 80
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -14,7 +15,7 @@ def join(base: str, *steps: str | int) -> str:
     for step in steps:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif _PLAIN.fullmatch(step):
+        elif len(step) <= _LONGEST_PLAIN and _PLAIN.fullmatch(step):
             path += f".{step}" if path else step
         else:
             path += f"[{shown(step)}]"

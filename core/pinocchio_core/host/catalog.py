@@ -38,7 +38,7 @@ class MiddlewareEntry:
 
     def document(self) -> dict[str, Any]:
         """It as schema discovery shows it."""
-        definition, schema = self.definition, self.definition.config_schema
+        definition, schema = self.definition, self.schema.schema
         return {
             "name": definition.name,
             "version": definition.version,

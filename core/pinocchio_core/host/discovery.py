@@ -56,8 +56,9 @@ def installed_plugins() -> list[Candidate]:
     """Every plugin of every installed distribution, by distribution and name, each one once."""
     found: dict[tuple[str, str, str], Candidate] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "unknown"
-        version = entry.dist.version if entry.dist else "unknown"
+        # a distribution that was removed by halves has neither
+        distribution = (entry.dist.name if entry.dist else None) or "unknown"
+        version = (entry.dist.version if entry.dist else None) or "unknown"
         candidate = Candidate(
             name=entry.name, target=entry.value, distribution=distribution, version=version, load=entry.load
         )

@@ -134,7 +134,6 @@ class Host:
                 try:
                     problems += returned(plugin, hook, Problem, profile=profile)
                 except (Exception, SystemExit) as error:  # a plugin may raise anything
-                    log.exception("plugin %s failed in %s", plugin.record.source, hook)
                     raise HookFailed(plugin.record.source, hook) from error
         return problems
 
@@ -178,7 +177,7 @@ class Host:
 
     @contextmanager
     def _in_request(self, plugin: Plugin, hook: str) -> Iterator[None]:
-        if not self._request_slots.acquire(blocking=False):
+        if not self._request_slots.acquire(timeout=HOOK_BUDGET_MS / 1000):
             raise Overloaded(self._requests_in_hooks, plugin.record.source)
         began = time.monotonic()
         try:

@@ -9,6 +9,7 @@ by hash, and each check has a budget of references.
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from pinocchio_core.errors import MAX_PROBLEMS
 from pinocchio_core.host.reasons import SchemaProblem, problem_of
 
 MAX_REFERENCES = 10_000
@@ -47,10 +49,10 @@ class CompiledSchema:
         self._validator = _VALIDATOR(schema, registry=Registry())
 
     def problems(self, value: Any) -> list[SchemaProblem]:
-        """Everything in which a decoded JSON value does not fit, empty where it does."""
+        """Everything in which a decoded JSON value does not fit, as far as it will be listed; empty where it does."""
         token = _references_left.set(MAX_REFERENCES)
         try:
-            return [problem_of(error) for error in self._validator.iter_errors(value)]
+            return [problem_of(error) for error in islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1)]
         except (RecursionError, TooComplex):
             return [SchemaProblem("", "is too complex to be checked against its schema")]
         except Unresolvable as error:

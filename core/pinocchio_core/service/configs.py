@@ -121,7 +121,8 @@ def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog, *
     for entry, field, value in _middleware_extensions(tree, catalog):
         yield from _instance_problems(entry, field, value, by_slot)
         instances = value.get("instances") if isinstance(value, dict) else None
-        sent |= {(entry.definition.name, canonical_slot(slot)) for slot in instances or ()}
+        slots = instances if isinstance(instances, dict) else ()
+        sent |= {(entry.definition.name, canonical_slot(slot)) for slot in slots}
     for use in uses:
         entry_of_use = catalog.middlewares.get(use.name)
         without = use.config is None and complete and (use.name, use.slot) not in sent
@@ -155,6 +156,7 @@ def _instance_problems(
         yield Problem(field=f"{field}.instances", reason=f"{names} are both the slot {shown(slot)}")
     for slot, config in instances.items():
         own = paths.join(f"{field}.instances", slot)
+        yield from name_problem(own, canonical_slot(slot).removeprefix("id:"))
         use = by_slot.get((entry.definition.name, canonical_slot(slot)))
         if use is None:
             yield from _as_problems(entry, config, own)

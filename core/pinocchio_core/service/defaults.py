@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import ProfileNotFound, VersionConflict
+from pinocchio_core.errors import ProfileNotFound
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.names import slug_problems
 from pinocchio_core.service.requests import ChooseProfile, SetDefault
-from pinocchio_core.service.targets import NO_CONDITIONS, Conditions, Target, checked
-from pinocchio_core.store.rows import Author, StoredProfile, readable
+from pinocchio_core.service.targets import Outcome, Target, checked
+from pinocchio_core.store.rows import Author, readable
 from pinocchio_core.store.store import Store
 
 
@@ -33,18 +33,10 @@ class DefaultService:
         self._host = host
         self.default_registry = default_registry
 
-    def set_default(
-        self,
-        target: Target,
-        body: bytes,
-        *,
-        expected_version: int,
-        author: Author,
-        conditions: Conditions = NO_CONDITIONS,
-    ) -> StoredProfile:
-        """Make a profile its registry's default; `expected_version` and conditions are about the registry.
+    def set_default(self, target: Target, body: bytes, *, author: Author) -> Outcome:
+        """Make a profile its registry's default; the expected version and conditions are about the registry.
 
-        An `expected_version` in the body wins over the one given here. Where it is the default already, nothing is
+        An `expected_version` in the body wins over that in the query. Where it is the default already, nothing is
         written.
 
         Raises:
@@ -52,19 +44,18 @@ class DefaultService:
         """
         request = checked(body, SetDefault, target) if body.strip() else SetDefault()
         target.check()
-        registry, slug = target.registry_slug(request.registry, self.default_registry), target.profile_slug()
-        expected = request.expected_version or expected_version
+        registry, slug = target.registry_slug(request.registry, self.default_registry), target.path_slug()
+        expected = request.expected_version or target.expected_version
         with self._store.write():
-            head = self._store.registries.head(registry)
+            parent = self._store.registries.read(registry)
             row = self._store.profiles.read(registry, slug)
             if row is None:
                 raise ProfileNotFound(registry, slug)
-            if expected and expected != head.version:
-                current = {"version": head.version, "updated_at_ms": head.updated_at_ms}
-                raise VersionConflict(f'registry "{registry}"', expected=expected, actual=head.version, current=current)
-            conditions.check(head.etag, version=head.version)
+            parent.require_version(expected)
+            target.conditions.check(parent)
             if row.is_default:
-                return row
+                return Outcome(row, written=False)
+            row.profile()  # a damaged profile is no default to fall back to
             self._store.set_default(registry, slug, author=author)
             row = self._store.profiles.read(registry, slug) or row
         self._host.changed(
@@ -78,7 +69,7 @@ class DefaultService:
                 profile=readable(row),
             )
         )
-        return row
+        return Outcome(row, written=True)
 
     def choose(self, target: Target, body: bytes) -> Choice:
         """The existing profile that `body` names.
@@ -98,9 +89,9 @@ class DefaultService:
         Raises:
             InvalidRequest, RegistryNotFound, ProfileNotFound: the registry has no default either.
         """
+        target.check()
         if chosen and self._store.profiles.read(chosen.registry, chosen.slug):
             return chosen
-        target.check()
         registry = target.registry_slug(None, self.default_registry)
         slug = self._store.registries.head(registry).default_profile_slug or "default"
         self._require(Choice(registry, slug))

@@ -29,14 +29,19 @@ def changed(old: Profile, request: PatchProfile, catalog: Catalog) -> Profile:
     if request.extensions is not None:
         extensions = {str(parse_extension_key(key)): value for key, value in request.extensions.items()}
     if request.runtime is not None or request.extensions is not None:
-        uses, extensions = stored_form(sent_uses, extensions, lambda name: _key_of(name, catalog))
+        uses, extensions = stored_form(
+            sent_uses,
+            extensions,
+            key_of=lambda name: _key_of(name, catalog),
+            holds_configs=lambda key: catalog.middleware_of(key) is not None,
+        )
         runtime = structs.replace(runtime, middlewares=uses or None)
     tags = request.metadata.tags if request.metadata else None
-    metadata = old.metadata if tags is None else structs.replace(old.metadata, tags=_names(tags))
+    metadata = old.metadata if tags is None else structs.replace(old.metadata, tags=names_of(tags))
     return structs.replace(
         old,
-        display_name=_text(request.display_name, old.display_name),
-        description=_text(request.description, old.description),
+        display_name=text_of(request.display_name, old.display_name),
+        description=text_of(request.description, old.description),
         runtime=runtime,
         policy=old.policy if request.policy is None else _policy(request.policy),
         metadata=metadata,
@@ -98,9 +103,11 @@ def _policy(sent: SentPolicy) -> Policy:
     )
 
 
-def _names(tags: tuple[str, ...]) -> tuple[str, ...] | None:
+def names_of(tags: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Tags as they are stored: trimmed, each one once, `None` for none."""
     return tuple(dict.fromkeys(trim(tag) for tag in tags)) or None
 
 
-def _text(sent: str | None, old: str | None) -> str | None:
+def text_of(sent: str | None, old: str | None) -> str | None:
+    """A text as it is stored: trimmed, the old one where none was sent, `None` for an empty one."""
     return old if sent is None else trim(sent) or None

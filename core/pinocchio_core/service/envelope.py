@@ -32,7 +32,7 @@ def open_envelope(body: bytes, kind: type[R]) -> tuple[dict[str, Any], R | None,
         return tree, msgspec.json.decode(body, type=kind), []
     except msgspec.ValidationError as error:
         found = [_problem(each) for each in _schema_of(kind).problems(tree)]
-        return tree, None, found or [Problem(field=json_text.WHOLE, reason=str(error))]
+        return tree, None, found or [_of_decoder(error)]
 
 
 def _problem(found: SchemaProblem) -> Problem:
@@ -43,6 +43,12 @@ def _problem(found: SchemaProblem) -> Problem:
     near = difflib.get_close_matches(found.unknown, found.known, n=1)
     hint = f"did you mean {shown(near[0])}?" if near else f"known here: {', '.join(found.known)}"
     return Problem(field=paths.join(found.path, found.unknown), reason=f"unknown field; {hint}")
+
+
+def _of_decoder(error: msgspec.ValidationError) -> Problem:
+    """What only the decoder refuses: to JSON Schema `1.0` is an integer, and to a version it is not."""
+    path = str(error).rpartition(" - at `$")[2].removesuffix("`").removeprefix(".")
+    return Problem(field=path or json_text.WHOLE, reason="must be written without a fraction and an exponent")
 
 
 @lru_cache(maxsize=32)

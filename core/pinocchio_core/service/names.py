@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pinocchio_core.domain import limits
+from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.slugs import fold, has_control_characters, parse_slug, shown, trim
 from pinocchio_core.errors import Problem
 
@@ -63,6 +63,15 @@ def policy_problems(policy: Any) -> Iterator[Problem]:
         names.append({trim(item) for item in listed if isinstance(item, str)} if isinstance(listed, list) else set())
     for name in sorted(names[0] & names[1] - {""}):
         yield Problem(field="policy.override_keys", reason=f"key {shown(name)} appears in both allow and deny lists")
+
+
+def settings_problems(settings: Any) -> Iterator[Problem]:
+    """What is wrong with the names of sections of engine settings, and of the fields in them."""
+    for section, fields in settings.items() if isinstance(settings, dict) else ():
+        where = paths.join("runtime.step_settings_patch", section)
+        yield from name_problem(where, section)
+        for field in fields if isinstance(fields, dict) else ():
+            yield from name_problem(paths.join(where, field), field)
 
 
 def same_slug(sent: str | None, slug: str) -> bool:

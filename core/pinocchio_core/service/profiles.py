@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pinocchio_core.domain.profile import Profile, same_content
@@ -18,23 +17,13 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.drafts import changed, drafted, lifts_read_only, stamped
 from pinocchio_core.service.requests import CreateProfile, PatchProfile
-from pinocchio_core.service.targets import NO_CONDITIONS, Conditions, Target
+from pinocchio_core.service.targets import Outcome, Target
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.listing import ListItem, ProfileFilter
+from pinocchio_core.store.listing import Page, ProfileFilter
 from pinocchio_core.store.profiles import Written
 from pinocchio_core.store.registries import RegistryHead
 from pinocchio_core.store.rows import Author, StoredProfile, readable
 from pinocchio_core.store.store import Store
-
-
-@dataclass(frozen=True)
-class Page:
-    """Profiles of one registry, and where the next page begins."""
-
-    registry: str
-    head: RegistryHead
-    items: list[ListItem]
-    more: bool
 
 
 class ProfileService:
@@ -62,22 +51,17 @@ class ProfileService:
             raise
         return self._read(registry, slug)
 
-    def head(self, target: Target) -> RegistryHead:
-        """What changes whenever the list of a registry changes."""
-        target.check()
-        return self._store.registries.head(target.registry_slug(None, self.default_registry))
-
-    def list(self, target: Target, wanted: ProfileFilter) -> Page:
-        """The profiles of a registry that are wanted, by slug."""
+    def head(self, target: Target) -> tuple[str, RegistryHead]:
+        """A registry's slug, and what changes whenever its list of profiles changes."""
         target.check()
         registry = target.registry_slug(None, self.default_registry)
-        head = self._store.registries.head(registry)
-        items, more = self._store.list_profiles(registry, head.default_profile_slug, wanted)
-        return Page(registry, head, items, more)
+        return registry, self._store.registries.head(registry)
 
-    def create(
-        self, target: Target, body: bytes, *, author: Author, conditions: Conditions = NO_CONDITIONS
-    ) -> StoredProfile:
+    def list(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
+        """The profiles of a registry that are wanted, by slug; its slug and head are from `head`."""
+        return self._store.list_profiles(registry, head.default_profile_slug, wanted)
+
+    def create(self, target: Target, body: bytes, *, author: Author) -> StoredProfile:
         """Add the profile that `body` describes.
 
         Raises:
@@ -90,8 +74,7 @@ class ProfileService:
         draft = drafted(request, registry=registry, slug=slug, catalog=self._validation.catalog)
         self._validation.whole(draft, configs_too=False)
         with self._store.write():
-            existing = self._store.profiles.read(registry, slug)
-            conditions.check(existing.etag if existing else None)
+            target.conditions.check(self._store.profiles.read(registry, slug))
             written = self._store.profiles.create(
                 registry,
                 slug,
@@ -106,9 +89,7 @@ class ProfileService:
         self._tell("create", written, author)
         return row
 
-    def patch(
-        self, target: Target, body: bytes, *, author: Author, conditions: Conditions = NO_CONDITIONS
-    ) -> StoredProfile:
+    def patch(self, target: Target, body: bytes, *, author: Author) -> Outcome:
         """Change a profile as `body` says; what is stored already is not written again.
 
         Raises:
@@ -116,25 +97,23 @@ class ProfileService:
             StoreUnavailable, RowUnreadable.
         """
         request = self._validation.request(body, PatchProfile, target=target)
-        registry, slug = target.registry_slug(request.registry, self.default_registry), target.profile_slug()
+        registry, slug = target.registry_slug(request.registry, self.default_registry), target.path_slug()
         for _ in self._attempts():
             row = self._read(registry, slug)
             old = row.profile()
             draft = self._changed(old, request)
-            _require_version(row, request.expected_version or 0, old)
-            conditions.check(row.etag, version=row.version)
+            _require_version(row, request.expected_version or 0)
+            target.conditions.check(row)
             if same_content(draft, old):
-                return row
+                return Outcome(row, written=False)
             with self._store.write():
                 written = self._store.profiles.replace(_stamping(draft, author), old=old, author=author)
             if written:
                 self._tell("update", written, author)
-                return written.row
+                return Outcome(written.row, written=True)
         raise StoreUnavailable(f'profile "{slug}" is being changed by too many others at once')
 
-    def delete(
-        self, target: Target, *, expected_version: int, author: Author, conditions: Conditions = NO_CONDITIONS
-    ) -> None:
+    def delete(self, target: Target, *, author: Author) -> None:
         """Remove a profile, also one whose row is damaged.
 
         Raises:
@@ -142,14 +121,14 @@ class ProfileService:
             PreconditionFailed, StoreUnavailable.
         """
         target.check()
-        registry, slug = target.registry_slug(None, self.default_registry), target.profile_slug()
+        registry, slug = target.registry_slug(None, self.default_registry), target.path_slug()
         with self._store.write():
             row = self._read(registry, slug)
             old = readable(row)
             if old and old.policy.read_only:
                 raise ProfileReadOnly(registry, slug)
-            _require_version(row, expected_version, old)
-            conditions.check(row.etag, version=row.version)
+            _require_version(row, target.expected_version)
+            target.conditions.check(row)
             if row.is_default and self._store.profiles.count(registry) > 1:
                 raise InUse(
                     f'profile "{slug}" is the default of registry "{registry}", which has other profiles',
@@ -172,6 +151,7 @@ class ProfileService:
             lifted = lifts_read_only(old, request)
             if lifted is None:
                 raise ProfileReadOnly(old.registry, old.slug)
+            self._validation.whole(lifted, configs_too=False)
             return lifted
         draft = changed(old, request, self._validation.catalog)
         self._validation.whole(draft, configs_too=request.runtime is not None or request.extensions is not None)
@@ -210,9 +190,6 @@ def _stamping(draft: Profile, author: Author) -> Callable[[int, int], Profile]:
     return lambda version, at_ms: stamped(draft, version=version, at_ms=at_ms, actor=author.actor, source=author.source)
 
 
-def _require_version(row: StoredProfile, expected: int, old: Profile | None) -> None:
+def _require_version(row: StoredProfile, expected: int) -> None:
     if expected and expected != row.version:
-        current: dict[str, Any] = {"version": row.version}
-        if old:
-            current |= {"updated_at_ms": old.metadata.updated_at_ms, "updated_by": old.metadata.updated_by}
-        raise VersionConflict(f'profile "{row.slug}"', expected=expected, actual=row.version, current=current)
+        raise VersionConflict(f'profile "{row.slug}"', expected=expected, actual=row.version, current=row.current())

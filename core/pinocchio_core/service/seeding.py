@@ -73,7 +73,8 @@ def _drafts(host: Host, registry: str) -> dict[str, tuple[PluginRecord, Profile]
             host.fail(record, f'profile "{draft.slug}" comes from {owner.source} and from {record.source}')
             continue
         drafts[draft.slug] = (record, draft)
-    return drafts
+    failed = {record.name for record in host.faults}
+    return {slug: draft for slug, draft in drafts.items() if draft[0].name not in failed}
 
 
 def _draft(validation: Validation, registry: str, seed: ProfileSeed) -> Profile:

@@ -10,29 +10,56 @@ from pinocchio_core.domain.slugs import parse_slug, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
 from pinocchio_core.service.envelope import open_envelope
 from pinocchio_core.service.names import registry_problems, same_slug, slug_problems
+from pinocchio_core.store.registries import StoredRegistry
+from pinocchio_core.store.rows import StoredProfile
 
 IN_PATH, IN_QUERY = "path.slug", "query.registry"
 """The fields of problems that are not in the body."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The names in a request outside its body, as they were sent."""
+class Conditions(Struct, frozen=True, kw_only=True):
+    """Preconditions of a request (RFC 9110, section 13): entity tags, `("*",)` for any, `None` where not sent."""
+
+    if_match: tuple[str, ...] | None = None
+    if_none_match: tuple[str, ...] | None = None
+
+    def check(self, row: StoredProfile | StoredRegistry | None) -> None:
+        """Raise PreconditionFailed where they do not hold for what is stored, `None` for nothing."""
+        etag = row.etag if row else None
+        if self.if_match is not None and (etag is None or not _strongly_among(etag, self.if_match)):
+            raise PreconditionFailed("If-Match", current=row.current() if row else None)
+        if self.if_none_match is not None and etag is not None and weakly_among(etag, self.if_none_match):
+            raise PreconditionFailed("If-None-Match", current=row.current() if row else None)
+
+
+NO_CONDITIONS = Conditions()
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """What a request says outside its body, as it was sent."""
 
     slug: str | None = None
     """From the path; `None` where the path has none."""
+    what: str = "profile slug"
+    """What the slug is, for messages."""
     registry: str | None = None
     """From the query; a registry in the body wins, and blank counts as absent."""
+    conditions: Conditions = NO_CONDITIONS
+    expected_version: int = 0
+    """From the query; 0 is unchecked."""
+    problems_outside: tuple[Problem, ...] = ()
+    """What is wrong with the rest of the query and with headers."""
 
     def problems(self, tree: dict[str, Any] | None = None) -> Iterator[Problem]:
-        """What is wrong with the names, and whether the body's slug is another one."""
+        """What is wrong with all that, and whether the body's slug is another one."""
+        yield from self.problems_outside
         body = tree or {}
         in_body = body.get("registry")
         if not (isinstance(in_body, str) and trim(in_body)):
             yield from registry_problems(IN_QUERY, self.registry)
         if self.slug is None:
             return
-        found = list(slug_problems(IN_PATH, self.slug))
+        found = list(slug_problems(IN_PATH, self.slug, what=self.what))
         yield from found
         sent = body.get("slug")
         if not found and isinstance(sent, str) and not same_slug(sent, parse_slug(self.slug)):
@@ -52,28 +79,18 @@ class Target:
                 return parse_slug(raw, what="registry slug")
         return default
 
-    def profile_slug(self) -> str:
-        """The profile's slug from the path."""
+    def path_slug(self) -> str:
+        """The slug from the path."""
         return parse_slug(self.slug or "")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """Preconditions of a request (RFC 9110, section 13): entity tags, `("*",)` for any, `None` where not sent."""
+@dataclass(frozen=True)
+class Outcome:
+    """A profile after a request that may have had nothing to change."""
 
-    if_match: tuple[str, ...] | None = None
-    if_none_match: tuple[str, ...] | None = None
+    row: StoredProfile
+    written: bool
 
-    def check(self, etag: str | None, *, version: int | None = None) -> None:
-        """Raise PreconditionFailed where they do not hold for `etag`, `None` for what does not exist."""
-        current = None if version is None else {"version": version}
-        if self.if_match is not None and (etag is None or not _strongly_among(etag, self.if_match)):
-            raise PreconditionFailed("If-Match", current=current)
-        if self.if_none_match is not None and etag is not None and weakly_among(etag, self.if_none_match):
-            raise PreconditionFailed("If-None-Match", current=current)
-
-
-NO_CONDITIONS = Conditions()
 
 R = TypeVar("R", bound=Struct)
 

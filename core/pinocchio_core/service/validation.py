@@ -59,6 +59,7 @@ class Validation:
         yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
         yield from configs.use_problems(tree, self.catalog, new=new)
         yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
+        yield from names.settings_problems(value_at(tree, "runtime", "step_settings_patch"))
         yield from names.policy_problems(tree.get("policy"))
         yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
         yield from configs.extension_problems(tree, self.catalog)

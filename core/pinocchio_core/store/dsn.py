@@ -5,6 +5,7 @@ ignore every one of its parameters, so they are parsed here, and an unknown one 
 """
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class Dsn:
         if self.path is None:
             return f"file:/pinocchio-{id(self):x}?vfs=memdb"
         # quoted as bytes, so that file names that are not valid UTF-8 work too
-        return f"file:{quote(bytes(self.path))}" + (f"?{parameters}" if parameters else "")
+        return f"file://{quote(bytes(self.path))}" + (f"?{parameters}" if parameters else "")
 
     def __str__(self) -> str:
         return "memory (nothing is kept)" if self.path is None else str(self.path)
@@ -55,13 +56,13 @@ class Dsn:
 
 def dsn_of_path(path: str) -> Dsn:
     """The DSN that `--profile-registry-db PATH` stands for (storage contract, "Where")."""
-    if not path.strip() or "\0" in path:
+    location = _located(path)
+    if not path.strip() or "\0" in path or location is None:
         raise SettingsError(
             f"--profile-registry-db {shown(path)} is no path", next_step="name a file, for example ./data/profiles.db"
         )
     pragmas, busy_timeout_ms, _ = _parameters(DEFAULT_PARAMETERS)
-    location = None if path == ":memory:" else Path(path).expanduser().absolute()
-    return Dsn(path=location, busy_timeout_ms=busy_timeout_ms, pragmas=pragmas)
+    return Dsn(path=None if path == ":memory:" else location, busy_timeout_ms=busy_timeout_ms, pragmas=pragmas)
 
 
 def parse_dsn(text: str) -> Dsn:
@@ -86,26 +87,42 @@ def parse_dsn(text: str) -> Dsn:
 
 def _file_path(location: str) -> Path | None:
     raw = location.removeprefix("file:")
+    if location.startswith("file:") and raw.startswith("//"):
+        authority, slash, rest = raw[2:].partition("/")
+        if authority.lower() not in ("", "localhost"):
+            raise SettingsError(
+                f"the DSN names the host {shown(authority)}; a database file is always local",
+                next_step="write file:/absolute/path or file:./relative/path",
+            )
+        raw = slash + rest
+    path = _bytes_of(raw)
     if location.startswith("file:"):
-        if raw.startswith("//"):
-            authority, slash, rest = raw[2:].partition("/")
-            if authority.lower() not in ("", "localhost"):
-                raise SettingsError(
-                    f"the DSN names the host {shown(authority)}; a database file is always local",
-                    next_step="write file:/absolute/path or file:./relative/path",
-                )
-            raw = slash + rest
-        path = unquote_to_bytes(raw)
-    else:
-        path = raw.encode("utf-8", "surrogateescape")
+        path = unquote_to_bytes(path)
     if not path.strip() or b"\0" in path:
         raise SettingsError("the DSN names no file", next_step="write file:./data/profiles.db?" + DEFAULT_PARAMETERS)
     return None if path == b":memory:" else Path(path.decode("utf-8", "surrogateescape")).absolute()
 
 
+def _located(path: str) -> Path | None:
+    """The path, absolute; `None` where it could name nothing: an unknown user's home, or no text at all."""
+    try:
+        os.fsencode(path)
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, UnicodeEncodeError):
+        return None
+
+
+def _bytes_of(path: str) -> bytes:
+    """The bytes of a file's name as the command line gave it; empty where no file can have it."""
+    try:
+        return path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return b""
+
+
 def _parameters(query: str) -> tuple[Mapping[str, str | int], int, Mapping[str, str]]:
     """The pragmas, the busy timeout in milliseconds, and SQLite's own parameters."""
-    pragmas: dict[str, str | int] = {"synchronous": "FULL", "trusted_schema": 0}
+    pragmas = dict(_DEFAULT_PRAGMAS)
     own: dict[str, str] = {}
     busy_timeout_ms = 5000
     seen: dict[str, str] = {}
@@ -158,6 +175,12 @@ def _integer(low: int, high: int) -> Callable[[str, str], int]:
 
 
 _SWITCH: dict[str, str | int] = {"1": 1, "yes": 1, "true": 1, "on": 1, "0": 0, "no": 0, "false": 0, "off": 0}
+_DEFAULT_PRAGMAS: dict[str, str | int] = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": 1,
+    "trusted_schema": 0,
+}
 _OWN = ("mode", "cache", "immutable")
 
 

@@ -8,6 +8,9 @@ import peewee
 
 from pinocchio_core.errors import PinocchioError, StoreReadOnly, StoreUnavailable
 
+FAULTS = (peewee.DatabaseError, peewee.InterfaceError, sqlite3.Error)
+"""What the database raises."""
+
 _PASSING = {
     "SQLITE_BUSY": "the database is locked",
     "SQLITE_LOCKED": "the database is locked",
@@ -31,7 +34,7 @@ def mapped() -> Iterator[None]:
     """
     try:
         yield
-    except (peewee.DatabaseError, peewee.InterfaceError, sqlite3.Error) as error:
+    except FAULTS as error:
         fault = fault_of(error)
         if fault is None:
             raise
@@ -55,7 +58,9 @@ def fault_of(error: BaseException) -> PinocchioError | None:
 def _sqlite_names(error: BaseException) -> Iterator[str]:
     """SQLite's names of the errors in the chain, the latest first."""
     link: BaseException | None = error
-    while link is not None:
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
         name = getattr(link, "sqlite_errorname", None)
         if name:
             yield str(name)

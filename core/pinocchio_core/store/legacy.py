@@ -6,10 +6,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from pinocchio_core.domain.configs import SentUse, stored_form
 from pinocchio_core.domain.profile import (
@@ -21,7 +22,7 @@ from pinocchio_core.domain.profile import (
     Runtime,
     encode_document,
 )
-from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, parse_slug, trim
+from pinocchio_core.domain.slugs import fold, middleware_key, parse_extension_key, parse_slug, trim
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, profile_values, stored
 
@@ -37,17 +38,22 @@ _INSERT_REGISTRY = (
     "INSERT INTO profile_registries (slug, payload_json, updated_at_ms, version, default_profile_slug)"
     " VALUES (?, ?, ?, ?, ?)"
 )
-_INSERT_PROFILE = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_PROFILE = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_REVISION = (
     "INSERT INTO profile_revisions (registry_slug, slug, version, op, payload_json, actor, source, at_ms)"
     " VALUES (?, ?, ?, 'import', ?, ?, ?, ?)"
 )
 
+_STAYS = "was not taken over, it stays in legacy_profile_registries"
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+_Integer = Annotated[int, Meta(ge=0, lt=2**62)]
+"""Room to count on within SQLite's 64 bits."""
+
 
 class _Metadata(Struct):
-    version: int = 0
-    created_at_ms: int = 0
-    updated_at_ms: int = 0
+    version: _Integer = 0
+    created_at_ms: _Integer = 0
+    updated_at_ms: _Integer = 0
     created_by: str = ""
     updated_by: str = ""
     source: str = ""
@@ -102,31 +108,40 @@ def split_registries(database: Database, *, now_ms: int) -> list[str]:
     Returns notices on what was repaired, and on what could not be read and is only in the legacy table.
     """
     notices: list[str] = []
+    taken: set[str] = set()
     rows = database.rows("SELECT slug, CAST(payload_json AS BLOB), updated_at_ms FROM legacy_profile_registries")
-    for name, payload, updated_at_ms in sorted(rows):
+    for name, payload, updated_at_ms in sorted(rows, key=lambda row: _canonical_first(str(row[0]))):
         at_ms = updated_at_ms or now_ms
         try:
-            split = _split(name, payload, at_ms, notices)
-        except (msgspec.DecodeError, ValueError) as error:
-            notices.append(f'registry "{name}" was not taken over, it stays in legacy_profile_registries: {error}')
+            split = _split(name or "", payload, at_ms, notices)
+        except _UNREADABLE as error:
+            notices.append(f'registry "{name}" {_STAYS}: {error}')
             continue
+        if split.registry.slug in taken:
+            notices.append(f'registry "{name}" {_STAYS}: another one has its slug, {split.registry.slug}')
+            continue
+        taken.add(split.registry.slug)
         _insert(database, split, at_ms)
     return notices
+
+
+def _canonical_first(slug: str) -> tuple[bool, str]:
+    return fold(slug) != slug, slug
 
 
 def _split(name: str, payload: bytes, at_ms: int, notices: list[str]) -> _Split:
     slug = parse_slug(name, what="registry slug")
     sent = msgspec.json.decode(payload, type=_Registry)
     profiles: dict[str, Profile] = {}
-    for key, raw in sorted((sent.profiles or {}).items()):
+    for key, raw in sorted((sent.profiles or {}).items(), key=lambda item: _canonical_first(item[0])):
         where = f'profile "{key}" of registry "{slug}"'
         try:
             profile = _profile(slug, key, raw, at_ms, notices)
-        except (msgspec.DecodeError, ValueError) as error:
-            notices.append(f"{where} was not taken over, it stays in legacy_profile_registries: {error}")
+        except _UNREADABLE as error:
+            notices.append(f"{where} {_STAYS}: {error}")
             continue
         if profiles.setdefault(profile.slug, profile) is not profile:
-            notices.append(f"{where} was not taken over: another one has its slug, {profile.slug}")
+            notices.append(f"{where} {_STAYS}: another one has its slug, {profile.slug}")
     default = sent.default_profile_slug
     if profiles and default not in profiles:
         repaired = "default" if "default" in profiles else min(profiles)
@@ -153,14 +168,17 @@ def _profile(registry: str, key: str, raw: Raw, at_ms: int, notices: list[str]) 
     sent = msgspec.json.decode(raw, type=_Profile)
     slug = parse_slug(key)
     runtime = sent.runtime
-    extensions = {str(parse_extension_key(name)): value for name, value in (sent.extensions or {}).items()}
+    where = f'profile "{slug}" of registry "{registry}"'
+    extensions = _canonical(sent.extensions or {}, where, notices)
     uses, repaired = _with_ids(runtime.middlewares or [])
     if repaired:
-        notices.append(f'profile "{slug}" of registry "{registry}": repeated middlewares now have ids')
+        notices.append(f"{where}: repeated middlewares now have ids")
     for name, value in extensions.items():
         if name.startswith("middleware."):
             extensions[name] = _by_use(name, value, uses, runtime.middlewares or [])
-    plain, extensions = stored_form(uses, extensions, lambda name: str(middleware_key(name, 1)))
+    plain, extensions = stored_form(
+        uses, extensions, key_of=lambda name: str(middleware_key(name, 1)), holds_configs=lambda _: False
+    )
     return Profile(
         registry=registry,
         slug=slug,
@@ -186,9 +204,22 @@ def _profile(registry: str, key: str, raw: Raw, at_ms: int, notices: list[str]) 
     )
 
 
+def _canonical(sent: dict[str, Raw], where: str, notices: list[str]) -> dict[str, Raw]:
+    """The extensions by canonical key; of two that become one, the one whose key was canonical already."""
+    keys = {name: str(parse_extension_key(name)) for name in sent}
+    chosen = {keys[name]: name for name in sorted(sent, key=lambda name: name == keys[name])}
+    notices += [
+        f'{where}: its extension "{name}" {_STAYS}: another one has that key'
+        for name in sent
+        if chosen[keys[name]] != name
+    ]
+    return {key: sent[name] for key, name in chosen.items()}
+
+
 def _with_ids(sent: list[SentUse]) -> tuple[list[SentUse], bool]:
     """The uses, with an id for each that has none although its name was used without one before."""
     uses: list[SentUse] = []
+    taken = {trim(use.id or "") for use in sent}
     without_id: Counter[str] = Counter()
     for position, use in enumerate(sent):
         name = trim(use.name or "")
@@ -196,8 +227,14 @@ def _with_ids(sent: list[SentUse]) -> tuple[list[SentUse], bool]:
             uses.append(use)
             continue
         without_id[name] += 1
-        uses.append(msgspec.structs.replace(use, id=f"index-{position}") if without_id[name] > 1 else use)
+        made = next(each for each in _ids_for(position) if each not in taken)
+        uses.append(msgspec.structs.replace(use, id=made) if without_id[name] > 1 else use)
     return uses, any(times > 1 for times in without_id.values())
+
+
+def _ids_for(position: int) -> Iterator[str]:
+    yield f"index-{position}"
+    yield from (f"index-{position}-{number}" for number in count(2))
 
 
 def _by_use(key: str, value: Raw, uses: list[SentUse], sent: list[SentUse]) -> Raw:

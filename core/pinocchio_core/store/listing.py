@@ -1,22 +1,27 @@
-"""Lists of profiles: what a list shows is kept in columns, so no payload is read or decoded."""
+"""Lists of profiles: each row has its item as ready JSON, so no payload is read and nothing is decoded."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from pinocchio_core.store.database import Database
 
-_SELECT = (
-    "SELECT slug, display_name, description, default_prompt, extensions_json, version"
-    " FROM profiles WHERE registry_slug = ? AND slug > ?"
+# as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
+_SELECT = "SELECT slug, CAST(item_json AS BLOB), version FROM profiles WHERE registry_slug = ? AND slug > ?"
+_TAGGED = (
+    " AND EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(tags_json) THEN tags_json ELSE '[]' END)"
+    " WHERE value = ?)"
 )
-_TAGGED = " AND EXISTS (SELECT 1 FROM json_each(profiles.tags_json) WHERE value = ?)"
 _MATCHING = (
     " AND (instr(lower(slug), ?) OR instr(lower(coalesce(display_name, '')), ?)"
     " OR instr(lower(coalesce(description, '')), ?))"
 )
 _EVERYTHING = -1  # what SQLite takes for no LIMIT
+_DEFAULT, _OTHER = b',"is_default":true}', b',"is_default":false}'
+
+_check_items = msgspec.json.Decoder(list[Raw]).decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +36,18 @@ class ProfileFilter:
     tag: str = ""
 
 
-class ListItem(Struct, frozen=True, omit_defaults=True):
-    """A profile in a list."""
+@dataclass(frozen=True)
+class Page:
+    """Profiles of a registry as a JSON array."""
 
-    slug: str
-    is_default: bool
-    version: int
-    display_name: str | None = None
-    description: str | None = None
-    default_prompt: str | None = None
-    extensions: Raw | msgspec.UnsetType = msgspec.UNSET
+    document: bytes
+    slugs: list[str]
+    more: bool
+    """Whether there are profiles after these."""
 
 
-def list_profiles(
-    database: Database, registry: str, default: str | None, wanted: ProfileFilter
-) -> tuple[list[ListItem], bool]:
-    """The profiles of a registry that are wanted, by slug, and whether more follow."""
+def list_profiles(database: Database, registry: str, default: str | None, wanted: ProfileFilter) -> Page:
+    """The profiles of a registry that are wanted, by slug; one that is damaged has its `state` and little else."""
     sql, parameters = _SELECT, [registry, wanted.after]
     if wanted.tag:
         sql, parameters = sql + _TAGGED, [*parameters, wanted.tag]
@@ -55,13 +56,27 @@ def list_profiles(
     limit = _EVERYTHING if wanted.limit is None else wanted.limit + 1
     rows = database.rows(f"{sql} ORDER BY slug LIMIT ?", [*parameters, limit])
     more = wanted.limit is not None and len(rows) > wanted.limit
-    items = [
-        ListItem(
-            slug, slug == default, version, name, description, prompt, Raw(extensions) if extensions else msgspec.UNSET
-        )
-        for slug, name, description, prompt, extensions, version in (rows[:-1] if more else rows)
-    ]
-    return items, more
+    rows = rows[:-1] if more else rows
+    slugs = [row[0] for row in rows]
+    document = _joined([item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows])
+    try:
+        _check_items(document)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        document = _joined([_sound(row, default) for row in rows])
+    return Page(document, slugs, more)
+
+
+def _joined(items: list[bytes]) -> bytes:
+    return b"[" + b",".join(items) + b"]"
+
+
+def _sound(row: tuple[Any, ...], default: str | None) -> bytes:
+    slug, item, version = row
+    try:
+        known = msgspec.json.decode(item, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        known = {"slug": slug, "version": version, "state": "quarantined"}
+    return msgspec.json.encode(known | {"is_default": slug == default})
 
 
 def _lower(text: str) -> str:

@@ -18,7 +18,7 @@ _TABLES = (
         version INTEGER NOT NULL DEFAULT 1,
         default_profile_slug TEXT
     )""",
-    # the payload comes last, so that what lists need is read without it
+    # the payload comes last, so that what lists need is read without it: item_json is the profile in a list
     """CREATE TABLE profiles (
         registry_slug TEXT NOT NULL REFERENCES profile_registries (slug),
         slug TEXT NOT NULL,
@@ -26,9 +26,8 @@ _TABLES = (
         updated_at_ms INTEGER NOT NULL,
         display_name TEXT,
         description TEXT,
-        default_prompt TEXT,
         tags_json TEXT,
-        extensions_json TEXT,
+        item_json TEXT NOT NULL,
         payload_sha256 TEXT NOT NULL,
         payload_json TEXT NOT NULL,
         PRIMARY KEY (registry_slug, slug)

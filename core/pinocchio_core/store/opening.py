@@ -92,9 +92,8 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
             tables = {row[0] for row in probe.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
     finally:
         probe.close()
-    if application_id not in (0, migrations.APPLICATION_ID) or (
-        application_id == 0 and tables and "profile_registries" not in tables
-    ):
+    theirs = application_id == 0 and (version != 0 or (tables and "profile_registries" not in tables))
+    if application_id not in (0, migrations.APPLICATION_ID) or theirs:
         raise DatabaseRefused(
             f"{path} is a database of another program (application_id {application_id:#x})",
             next_step="name another file; this one was not touched",

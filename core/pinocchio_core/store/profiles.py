@@ -12,13 +12,14 @@ from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, StoredProfile, pr
 
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
 _READ = (
-    "SELECT CAST(p.payload_json AS BLOB), p.payload_sha256, p.version, p.slug IS r.default_profile_slug"
-    " FROM profiles p JOIN profile_registries r ON r.slug = p.registry_slug WHERE p.registry_slug = ? AND p.slug = ?"
+    "SELECT CAST(payload_json AS BLOB), payload_sha256, version,"
+    " slug IS (SELECT r.default_profile_slug FROM profile_registries r WHERE r.slug = registry_slug)"
+    " FROM profiles WHERE registry_slug = ? AND slug = ?"
 )
-_INSERT = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REPLACE = (
-    "UPDATE profiles SET version = ?, updated_at_ms = ?, display_name = ?, description = ?, default_prompt = ?,"
-    " tags_json = ?, extensions_json = ?, payload_sha256 = ?, payload_json = ?"
+    "UPDATE profiles SET version = ?, updated_at_ms = ?, display_name = ?, description = ?, tags_json = ?,"
+    " item_json = ?, payload_sha256 = ?, payload_json = ?"
     " WHERE registry_slug = ? AND slug = ? AND version = ?"
 )
 _DELETE = "DELETE FROM profiles WHERE registry_slug = ? AND slug = ? AND version = ?"
@@ -68,8 +69,7 @@ class ProfileStore:
         _, default = self._registries.touch(registry)
         existing = self.read(registry, slug)
         if existing:
-            current = {"version": existing.version}
-            raise AlreadyExists(f'profile "{slug}" in registry "{registry}"', current=current)
+            raise AlreadyExists(f'profile "{slug}" in registry "{registry}"', current=existing.current())
         if expected_version:
             raise VersionConflict(f'profile "{slug}"', expected=expected_version, actual=0)
         version = self._revisions.last_version(registry, slug) + 1

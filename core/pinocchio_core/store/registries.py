@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from pinocchio_core.domain.profile import Registry, encode_document
-from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable
+from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable, VersionConflict
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.revisions import REGISTRY_ITSELF, RevisionStore
 from pinocchio_core.store.rows import Author
@@ -51,6 +52,21 @@ class StoredRegistry:
     def etag(self) -> str:
         """A strong validator: a registry's version moves with every write to it or to one of its profiles."""
         return registry_etag(self.version, self.updated_at_ms)
+
+    def current(self) -> dict[str, Any]:
+        """What a client whose change comes too late is told of it."""
+        try:
+            author = {"updated_by": self.registry().metadata.updated_by}
+        except RowUnreadable:
+            author = {}
+        return {"version": self.version, "updated_at_ms": self.updated_at_ms, **author}
+
+    def require_version(self, expected: int) -> None:
+        """Raise VersionConflict where a client expects another version; 0 is unchecked."""
+        if expected and expected != self.version:
+            raise VersionConflict(
+                f'registry "{self.slug}"', expected=expected, actual=self.version, current=self.current()
+            )
 
     def registry(self) -> Registry:
         """The registry as a value.
@@ -128,7 +144,7 @@ class RegistryStore:
     def insert(self, registry: Registry, author: Author) -> None:
         """Add a registry; a slug that was used before goes on counting. AlreadyExists where it is taken."""
         if self.exists(registry.slug):
-            raise AlreadyExists(f'registry "{registry.slug}"')
+            raise AlreadyExists(f'registry "{registry.slug}"', current=self.read(registry.slug).current())
         version = self._revisions.last_version(registry.slug, REGISTRY_ITSELF) + 1
         payload, now = encode_document(registry), self._clock()
         self._database.run(_INSERT, (registry.slug, payload.decode(), now, version, registry.default_profile_slug))
@@ -141,6 +157,10 @@ class RegistryStore:
             return False
         self._record(registry.slug, version + 1, op, payload, author)
         return True
+
+    def forget_default(self, slug: str) -> None:
+        """Leave a registry without a default though its payload is damaged and cannot say so."""
+        self._database.run("UPDATE profile_registries SET default_profile_slug = NULL WHERE slug = ?", (slug,))
 
     def delete(self, slug: str, *, version: int, author: Author) -> bool:
         """Remove an empty registry of this version; False where the row has moved on."""

@@ -5,14 +5,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
 from pinocchio_core.domain.profile import Profile, decode_profile, encode_document
 from pinocchio_core.errors import RowUnreadable
 
 PROFILE_COLUMNS = (
-    "registry_slug, slug, version, updated_at_ms, display_name, description, default_prompt,"
-    " tags_json, extensions_json, payload_sha256, payload_json"
+    "registry_slug, slug, version, updated_at_ms, display_name, description, tags_json, item_json,"
+    " payload_sha256, payload_json"
 )
+
+
+class ListItem(Struct, frozen=True, omit_defaults=True):
+    """A profile in a list, as `item_json` keeps it; `is_default` is added when it is read."""
+
+    slug: str
+    version: int
+    display_name: str | None = None
+    description: str | None = None
+    default_prompt: str | None = None
+    extensions: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -24,8 +36,7 @@ class Author:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredProfile:
+class StoredProfile(Struct, frozen=True):
     """A profile's row: the document ready to serve, and what the store knows besides."""
 
     registry: str
@@ -44,6 +55,14 @@ class StoredProfile:
         """A strong validator of `document`: it changes with the content and with the default."""
         return f'"{self.version}-{self.sha256[:16]}{"-default" if self.is_default else ""}"'
 
+    def current(self) -> dict[str, Any]:
+        """What a client whose change comes too late is told of it."""
+        profile = readable(self)
+        if profile is None:
+            return {"version": self.version}
+        metadata = profile.metadata
+        return {"version": self.version, "updated_at_ms": metadata.updated_at_ms, "updated_by": metadata.updated_by}
+
     @property
     def document(self) -> bytes:
         """The profile as JSON, with `is_default`.
@@ -52,8 +71,10 @@ class StoredProfile:
             RowUnreadable: the payload is not what was written.
         """
         payload = self.payload
-        if hashlib.sha256(payload).hexdigest() != self.sha256:
+        if checksum(payload) != self.sha256:
             raise RowUnreadable(self._name, "its payload does not match its checksum")
+        if payload[:1] != b"{" or payload[-1:] != b"}":
+            raise RowUnreadable(self._name, "it is not a profile")
         return payload[:-1] + (b',"is_default":true}' if self.is_default else b',"is_default":false}')
 
     def profile(self) -> Profile:
@@ -62,7 +83,7 @@ class StoredProfile:
         Raises:
             RowUnreadable: the payload is not what was written, or is not a profile.
         """
-        if hashlib.sha256(self.payload).hexdigest() != self.sha256:
+        if checksum(self.payload) != self.sha256:
             raise RowUnreadable(self._name, "its payload does not match its checksum")
         try:
             return decode_profile(self.payload)
@@ -78,10 +99,22 @@ def readable(row: StoredProfile) -> Profile | None:
         return None
 
 
+def checksum(payload: bytes) -> str:
+    """SHA-256 of a payload, in hexadecimal.
+
+    In pieces below 2,048 bytes, from where on `hashlib` lets other threads run: with many threads that costs a read
+    ten times what the sum itself does.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, len(payload), 2047):
+        digest.update(payload[start : start + 2047])
+    return digest.hexdigest()
+
+
 def stored(profile: Profile, *, is_default: bool) -> StoredProfile:
     """A profile as its row will be."""
     payload = encode_document(profile)
-    digest = hashlib.sha256(payload).hexdigest()
+    digest = checksum(payload)
     return StoredProfile(profile.registry, profile.slug, payload, digest, profile.metadata.version, is_default)
 
 
@@ -94,13 +127,19 @@ def profile_values(profile: Profile, row: StoredProfile) -> tuple[Any, ...]:
         profile.metadata.updated_at_ms,
         profile.display_name,
         profile.description,
-        profile.runtime.system_prompt,
-        _json(profile.metadata.tags),
-        _json(profile.extensions),
+        msgspec.json.encode(profile.metadata.tags).decode() if profile.metadata.tags else None,
+        msgspec.json.encode(_item(profile)).decode(),
         row.sha256,
         row.payload.decode(),
     )
 
 
-def _json(value: Any) -> str | None:
-    return msgspec.json.encode(value).decode() if value else None
+def _item(profile: Profile) -> ListItem:
+    return ListItem(
+        profile.slug,
+        profile.metadata.version,
+        profile.display_name,
+        profile.description,
+        profile.runtime.system_prompt,
+        profile.extensions,
+    )

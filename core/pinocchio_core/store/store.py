@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 
 from msgspec import structs
 
-from pinocchio_core.errors import StoreUnavailable
+from pinocchio_core.errors import RowUnreadable, StoreUnavailable
 from pinocchio_core.store.database import Database
-from pinocchio_core.store.listing import ListItem, ProfileFilter, list_profiles
+from pinocchio_core.store.listing import Page, ProfileFilter, list_profiles
 from pinocchio_core.store.profiles import ProfileStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
 from pinocchio_core.store.revisions import RevisionStore
@@ -34,18 +34,16 @@ class Store:
         """One transaction; see `Database.write`."""
         return self.database.write()
 
-    def list_profiles(self, registry: str, default: str | None, wanted: ProfileFilter) -> tuple[list[ListItem], bool]:
-        """The profiles of a registry that are wanted, and whether more follow."""
+    def list_profiles(self, registry: str, default: str | None, wanted: ProfileFilter) -> Page:
+        """The profiles of a registry that are wanted."""
         return list_profiles(self.database, registry, default, wanted)
 
     def set_default(self, registry: str, slug: str | None, *, author: Author) -> None:
         """Make a profile its registry's default, or leave it without one; inside `write`."""
         row = self.registries.read(registry)
-        changed = structs.replace(
-            row.registry(),
-            default_profile_slug=slug,
-            metadata=structs.replace(row.registry().metadata, updated_by=author.actor),
-        )
+        old = row.registry()
+        metadata = structs.replace(old.metadata, updated_by=author.actor)
+        changed = structs.replace(old, default_profile_slug=slug, metadata=metadata)
         self.registries.replace(changed, version=row.version, op="set_default", author=author)
 
     def delete_profile(self, row: StoredProfile, *, author: Author) -> int:
@@ -57,7 +55,10 @@ class Store:
         if version is None:
             raise StoreUnavailable(f'profile "{row.slug}" changed inside one transaction')
         if row.is_default:
-            self.set_default(row.registry, None, author=author)
+            try:
+                self.set_default(row.registry, None, author=author)
+            except RowUnreadable:
+                self.registries.forget_default(row.registry)
         return version
 
     def close(self) -> None:

@@ -1,16 +1,17 @@
 """Requests into values, values into answers: bodies, names, versions, entity tags."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import falcon
 import msgspec
 
 from pinocchio_core.domain import limits
-from pinocchio_core.domain.slugs import shown, trim
+from pinocchio_core.domain.slugs import fold, shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
-from pinocchio_core.service.targets import NO_CONDITIONS, Conditions, Target, weakly_among
+from pinocchio_core.service.targets import Conditions, Target, weakly_among
+from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.rows import Author
 
 SOURCE = "http-api"
@@ -49,32 +50,51 @@ def query(req: falcon.Request, name: str) -> str | None:
     return values[0] if values and trim(values[0]) else None
 
 
-def target_of(req: falcon.Request, slug: str | None = None) -> Target:
-    """The names in the path and the query."""
+def target_of(
+    req: falcon.Request,
+    slug: str | None = None,
+    *,
+    what: str = "profile slug",
+    version_in_query: bool = False,
+    problems: Sequence[Problem] = (),
+) -> Target:
+    """What the request says in its path, its query and its headers.
+
+    `problems` were found in the rest of the query; they are answered with all others.
+    """
+    env = req.env
+    found = list(problems)
+    conditions = Conditions(
+        if_match=_tags("If-Match", env.get("HTTP_IF_MATCH"), found),
+        if_none_match=_tags("If-None-Match", env.get("HTTP_IF_NONE_MATCH"), found),
+    )
+    version = _number(req, "expected_version", 0, MAX_VERSION, found) if version_in_query else 0
+    return Target(
+        slug=slug,
+        what=what,
+        registry=query(req, "registry"),
+        conditions=conditions,
+        expected_version=version or 0,
+        problems_outside=tuple(found),
+    )
+
+
+def names_of(req: falcon.Request, slug: str | None = None) -> Target:
+    """The names in the path and the query, for requests that only read."""
     return Target(slug=slug, registry=query(req, "registry"))
 
 
-def expected_version(req: falcon.Request) -> int:
-    """The version in the query, 0 where there is none; InvalidRequest where it is no version."""
-    return _number(req, "expected_version", low=0, high=MAX_VERSION) or 0
-
-
-def limit_of(req: falcon.Request) -> int | None:
-    """The page size in the query, `None` where there is none; InvalidRequest where it is no page size."""
-    return _number(req, "limit", low=1, high=limits.MAX_PAGE)
+def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
+    """Which profiles a list is to show, and what is wrong with the query."""
+    problems: list[Problem] = []
+    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
+    after, text, tag = (query(req, name) or "" for name in ("after", "q", "tag"))
+    return ProfileFilter(limit=limit, after=fold(after), text=text, tag=tag), problems
 
 
 def author_of(req: falcon.Request) -> Author:
     """Who sends the request."""
     return Author(actor=f"anonymous@{req.remote_addr}", source=SOURCE)
-
-
-def conditions_of(req: falcon.Request) -> Conditions:
-    """The preconditions in the headers; InvalidRequest where one is malformed."""
-    if_match, if_none_match = req.env.get("HTTP_IF_MATCH"), req.env.get("HTTP_IF_NONE_MATCH")
-    if if_match is None and if_none_match is None:
-        return NO_CONDITIONS
-    return Conditions(if_match=_tags("If-Match", if_match), if_none_match=_tags("If-None-Match", if_none_match))
 
 
 def send_json(resp: falcon.Response, document: bytes | dict[str, Any] | list[Any]) -> None:
@@ -84,10 +104,20 @@ def send_json(resp: falcon.Response, document: bytes | dict[str, Any] | list[Any
 
 
 def not_modified(req: falcon.Request, resp: falcon.Response, etag: str) -> bool:
-    """Send the entity tag; True where the client has that state already and the answer is done."""
+    """Send the entity tag; True where the client has that state already and the answer is done.
+
+    Raises:
+        InvalidRequest: the condition is malformed.
+    """
     resp.set_header("ETag", etag)
     sent = req.env.get("HTTP_IF_NONE_MATCH")
-    if sent is None or not weakly_among(etag, _tags("If-None-Match", sent) or ()):
+    if sent is None:
+        return False
+    problems: list[Problem] = []
+    tags = _tags("If-None-Match", sent, problems)
+    if problems:
+        raise InvalidRequest(problems)
+    if not weakly_among(etag, tags or ()):
         return False
     resp.status = falcon.HTTP_304
     return True
@@ -99,25 +129,25 @@ def next_link(root: str, path: str, parameters: Iterable[tuple[str, str | None]]
     return f'<{root}{path}?{encoded}>; rel="next"'
 
 
-def _number(req: falcon.Request, name: str, *, low: int, high: int) -> int | None:
+def _number(req: falcon.Request, name: str, low: int, high: int, problems: list[Problem]) -> int | None:
     raw = query(req, name)
     if raw is None:
         return None
     digits = trim(raw)
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 20 and low <= int(digits) <= high):
-        problem = Problem(
-            field=f"query.{name}", reason=f"invalid {name} {shown(raw)}: must be an integer from {low} to {high}"
-        )
-        raise InvalidRequest([problem])
-    return int(digits)
+    if digits.isascii() and digits.isdigit() and len(digits) <= 20 and low <= int(digits) <= high:
+        return int(digits)
+    reason = f"invalid {name} {shown(raw)}: must be an integer from {low} to {high}"
+    problems.append(Problem(field=f"query.{name}", reason=reason))
+    return None
 
 
-def _tags(header: str, value: str | None) -> tuple[str, ...] | None:
+def _tags(header: str, value: str | None, problems: list[Problem]) -> tuple[str, ...] | None:
     if value is None:
         return None
     if value.strip() == "*":
         return ("*",)
     if not _ETAGS.fullmatch(value):
         reason = f"must be * or a list of entity tags in double quotes, got {shown(value)}"
-        raise InvalidRequest([Problem(field=f"header.{header}", reason=reason)])
+        problems.append(Problem(field=f"header.{header}", reason=reason))
+        return None
     return tuple(_ETAG.findall(value))

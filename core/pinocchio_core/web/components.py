@@ -10,6 +10,7 @@ import falcon
 
 from pinocchio_core.web.metrics import Metrics
 
+_CONFLICTS = (409, 412)
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -17,7 +18,8 @@ class RequestTrace:
     """Gives each request an id and a place in the metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+        self._observe = metrics.requests.observe
+        self._conflicts = metrics.conflicts
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
 
@@ -31,6 +33,8 @@ class RequestTrace:
             context.request_id = sent
         else:
             context.request_id = f"{self._prefix}-{next(self._numbers):x}"
+        if "//" in req.env["PATH_INFO"]:
+            raise falcon.HTTPRouteNotFound  # the router would take it for one slash in some places
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
         """Send the request id back, and count the answer."""
@@ -38,4 +42,8 @@ class RequestTrace:
         context = req.context
         resp.set_header("X-Request-Id", context.request_id)
         took = time.perf_counter() - context.began
-        self._metrics.observe(req.uri_template or "none", req.method, resp.status_code, took)
+        status = resp.status_code
+        if status in _CONFLICTS:
+            self._conflicts.inc()
+        method = req.method if req.method in falcon.COMBINED_METHODS else "other"
+        self._observe(req.uri_template or "none", method, status, took)

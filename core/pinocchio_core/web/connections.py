@@ -1,4 +1,4 @@
-"""Three things about a connection that waitress leaves open, as subclasses of its own parts.
+"""What waitress does otherwise than this server wants it, as subclasses of its own parts.
 
 - It closes the connection after every 204 and 304; here it stays open (a 304 is then as fast as a 200).
 - Its own errors, sent before the app is called, are plain text; here they are problem documents.
@@ -10,12 +10,15 @@ import secrets
 import socket
 import time
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
-from pinocchio_core.web.errors import PROBLEM_JSON, plain_problem
+from pinocchio_core.domain import limits
+from pinocchio_core.errors import BodyTooLarge
+from pinocchio_core.web.errors import PROBLEM_JSON, plain_problem, problem_of
 
 LINGER_S = 10
 LINGER_BYTES = 128 * 1024 * 1024
@@ -29,6 +32,13 @@ class KeepAliveTask(WSGITask):
         asked = str(self.request.headers.get("CONNECTION", "")).lower()
         if self.has_body or self.wrote_header or self.version != "1.1" or asked == "close" or self._stopping:
             super().set_close_on_finish()
+
+    def get_environment(self) -> dict[str, Any]:
+        """The WSGI environment, with the path as it was sent: waitress would fold slashes at its beginning."""
+        environ: dict[str, Any] = super().get_environment()
+        if self.request.path.startswith("//"):
+            environ["PATH_INFO"] = self.request.path
+        return environ
 
     def build_response_header(self) -> bytes:
         """The header, which says so where the server is about to stop."""
@@ -50,9 +60,11 @@ class ProblemTask(ErrorTask):
         error = self.request.error
         status = HTTPStatus(error.code)
         request_id = secrets.token_hex(8)
-        title = "request too large" if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase.lower()
-        document = plain_problem(status, title, str(error.body)) | {"request_id": request_id}
-        body = msgspec.json.encode(document)
+        if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            document = problem_of(BodyTooLarge(limits.MAX_BODY_BYTES))
+        else:
+            document = plain_problem(status, status.phrase.lower(), str(error.body))
+        body = msgspec.json.encode(document | {"request_id": request_id})
         self.status = f"{status.value} {status.phrase}"
         self.response_headers += [("Content-Type", PROBLEM_JSON), ("X-Request-Id", request_id)]
         self.set_close_on_finish()
@@ -69,6 +81,15 @@ class Channel(HTTPChannel):
     linger = False
     _lingering_until: float | None = None
     _lingered_bytes = 0
+
+    def service(self) -> None:
+        """Serve one request, in a thread of the dispatcher."""
+        dispatcher = self.server.task_dispatcher
+        dispatcher.started(self)
+        try:
+            super().service()
+        finally:
+            dispatcher.ended(self)
 
     def readable(self) -> bool:
         """Whether bytes of the client are wanted."""

@@ -69,6 +69,7 @@ def _problem(status: int, title: str, detail: str, code: str) -> dict[str, Any]:
 
 
 def _send(req: falcon.Request, resp: falcon.Response, document: dict[str, Any]) -> None:
+    resp.delete_header("ETag")  # it is that of what would have been the answer
     resp.status = document["status"]
     resp.data = msgspec.json.encode(document | {"request_id": req.context.request_id})
     resp.text = resp.media = None
@@ -81,6 +82,8 @@ def _ours(req: falcon.Request, resp: falcon.Response, error: Exception, params: 
     if isinstance(ours, errors.StoreUnavailable | errors.Overloaded):
         resp.set_header("Retry-After", str(ours.retry_after_s))
         log.warning("request %s: %s", req.context.request_id, ours)
+    elif isinstance(ours, errors.HookFailed):
+        log.error("request %s: %s", req.context.request_id, ours, exc_info=ours)
     _send(req, resp, problem_of(ours))
 
 

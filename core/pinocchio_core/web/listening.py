@@ -23,7 +23,7 @@ def bind(address: Address) -> list[socket.socket]:
             if bound is not None:
                 sockets.append(bound)
                 port = bound.getsockname()[1]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that is none in DNS is a UnicodeError
         for bound in sockets:
             bound.close()
         raise _refused(address, error) from error
@@ -56,11 +56,13 @@ def _bind(family: int, where: tuple[str, int]) -> socket.socket | None:
     return bound
 
 
-def _refused(address: Address, error: OSError) -> StartupError:
-    if error.errno == errno.EADDRINUSE:
+def _refused(address: Address, error: OSError | UnicodeError) -> StartupError:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
         next_step = "stop the program that listens there, or choose another port with --addr"
-    elif error.errno == errno.EACCES:
+    elif number == errno.EACCES:
         next_step = "choose a port above 1023 with --addr"
     else:
         next_step = "choose an address of this machine with --addr"
-    return StartupError(f"cannot listen on {address.url()}: {error.strerror or error}", next_step=next_step)
+    reason = getattr(error, "strerror", None) or error
+    return StartupError(f"cannot listen on {address.url()}: {reason}", next_step=next_step)

@@ -7,11 +7,14 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
 from pinocchio_core.domain import limits
 from pinocchio_core.web.connections import Channel
+from pinocchio_core.web.dispatch import LONG_S, Dispatcher
 
+_BACKLOG = 64
+_GRACE_S = 0.1
+"""How long a request that is on its way in when a stop is asked for may take to arrive."""
 DRAIN_S = 15
 """How long requests that run or wait may take after a stop was asked for."""
 
@@ -36,9 +39,11 @@ class Server:
             max_request_body_size=2 * limits.MAX_BODY_BYTES,
             max_request_header_size=32 * 1024,
             ident=None,
+            # the scheme that a front proxy names makes a cookie Secure; nothing else is taken from such headers
+            clear_untrusted_proxy_headers=False,
         )
         self._map: dict[int, Any] = {}
-        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher = Dispatcher()
         self._dispatcher.set_thread_count(threads)
         self._listeners = [
             _Listener(
@@ -58,24 +63,31 @@ class Server:
         try:
             while not self._listeners[0].stopping:
                 self._turn(1.0)
+            for _ in range(_BACKLOG):
+                self._turn(0)  # one connection that waits to be accepted at a time
             for listener in self._listeners:
                 listener.del_channel()
                 listener.socket.close()
-            deadline = time.monotonic() + DRAIN_S
-            while self._busy() and time.monotonic() < deadline:
+            stopped = time.monotonic()
+            while time.monotonic() < stopped + (DRAIN_S if self._busy() else _GRACE_S):
                 self._turn(0.05)
         finally:
+            for listener in self._listeners:
+                listener.stopping = True  # from here on, `stop` must not touch the trigger
             self._dispatcher.shutdown(cancel_pending=True, timeout=1)
             wasyncore.close_all(self._map)
 
     def stop(self) -> None:
         """Ask `run` to end; safe in a signal handler and in any thread."""
+        if self._listeners[0].stopping:
+            return  # the trigger's descriptor may be closed by now, and its number may be another file's
         for listener in self._listeners:
             listener.stopping = True
         self._listeners[0].pull_trigger()
 
     def _turn(self, timeout_s: float) -> None:
-        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)
+        wasyncore.loop(timeout=LONG_S if self._dispatcher.queue else timeout_s, use_poll=True, map=self._map, count=1)
+        self._dispatcher.relieve()
 
     def _busy(self) -> bool:
         channels = [channel for listener in self._listeners for channel in listener.active_channels.values()]

@@ -20,15 +20,14 @@ class DefaultResource(Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Make the profile its registry's default."""
-        row = self._defaults.set_default(
-            codec.target_of(req, slug),
+        outcome = self._defaults.set_default(
+            codec.target_of(req, slug, version_in_query=True),
             codec.body_of(req, optional=True),
-            expected_version=codec.expected_version(req),
             author=codec.author_of(req),
-            conditions=codec.conditions_of(req),
         )
-        self._metrics.writes.labels("set_default").inc()
-        send_profile(resp, row)
+        if outcome.written:
+            self._metrics.writes.labels("set_default").inc()
+        send_profile(resp, outcome.row)
 
 
 class CurrentResource(Resource):

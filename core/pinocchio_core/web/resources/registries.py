@@ -3,7 +3,6 @@
 import falcon
 
 from pinocchio_core.service.registries import RegistryService
-from pinocchio_core.service.targets import Target
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
@@ -28,7 +27,9 @@ class RegistriesResource(Resource):
     def on_post_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create one."""
         row = self._registries.create(
-            codec.body_of(req), author=codec.author_of(req), conditions=codec.conditions_of(req)
+            codec.target_of(req),
+            codec.body_of(req),
+            author=codec.author_of(req),
         )
         self._metrics.writes.labels("create_registry").inc()
         resp.status = falcon.HTTP_201
@@ -37,17 +38,16 @@ class RegistriesResource(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Read one."""
-        row = self._registries.read(Target(slug=slug))
+        row = self._registries.read(codec.target_of(req, slug, what="registry slug"))
         if not codec.not_modified(req, resp, row.etag):
             self._send(resp, row)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Change one."""
         row = self._registries.patch(
-            Target(slug=slug),
+            codec.target_of(req, slug, what="registry slug"),
             codec.body_of(req),
             author=codec.author_of(req),
-            conditions=codec.conditions_of(req),
         )
         self._metrics.writes.labels("update_registry").inc()
         self._send(resp, row)
@@ -55,10 +55,8 @@ class RegistriesResource(Resource):
     def on_delete(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Delete an empty one."""
         self._registries.delete(
-            Target(slug=slug),
-            expected_version=codec.expected_version(req),
+            codec.target_of(req, slug, what="registry slug", version_in_query=True),
             author=codec.author_of(req),
-            conditions=codec.conditions_of(req),
         )
         self._metrics.writes.labels("delete_registry").inc()
         resp.status = falcon.HTTP_204
