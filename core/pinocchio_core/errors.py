@@ -220,8 +220,8 @@ class Overloaded(PinocchioError):
     retry_after_s = 1
     next_step = "try again in 1 s; if it stays, look in the server's log for the plugin that is slow"
 
-    def __init__(self, waiting: int, plugin: str) -> None:
-        super().__init__(f"{waiting} requests are waiting for plugins, among them {plugin}")
+    def __init__(self, waiting: int, plugins: str) -> None:
+        super().__init__(f"{waiting} requests are waiting for plugins: {plugins}")
 
 
 class RowUnreadable(PinocchioError):

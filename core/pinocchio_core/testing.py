@@ -8,8 +8,9 @@ def test_the_plugin_keeps_the_contract():
 
 def test_its_config_is_enforced():
     with make_app(acme_shout) as app:
-        answer = app.post("/api/chat/profiles", {"slug": "x", "runtime": {"middlewares": [{"name": "shout"}]}})
-        assert answer.status == 201
+        use = {"name": "shout", "config": {"unknown": 1}}
+        answer = app.post("/api/chat/profiles", {"slug": "x", "runtime": {"middlewares": [use]}})
+        assert answer.status == 400
 """
 
 import io
@@ -28,7 +29,7 @@ from pinocchio_core.bootstrap import Program, assemble
 from pinocchio_core.host.contributions import Contribution, contribution_of
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.host.loader import load_plugins
+from pinocchio_core.host.loader import load_plugins, reason_of
 from pinocchio_core.host.records import PluginRecord
 from pinocchio_core.plugin.types import MiddlewareDefinition
 from pinocchio_core.service.seeding import check_seeds
@@ -149,14 +150,22 @@ def _check_middlewares(contribution: Contribution) -> None:
         what = f"middleware {definition.name!r}"
         config = defaults_of(definition)
         needed = set(definition.config_schema.get("required", ())) - set(config)
-        if needed:
-            continue  # a config cannot be left out, so there is none to try
-        found = [str(problem) for problem in entry.problems(config)]
+        found = [str(problem) for problem in entry.problems(config) if not (needed and problem.missing)]
         assert not found, f"{what}: the defaults of its schema are not valid under it: {found[0]}"
-        assert callable(definition.build(config)), f"{what}: build returned something that cannot be called"
+        if needed:
+            continue  # a config cannot be left out, so there is none to build from
+        try:
+            built = definition.build(config)
+        except Exception as error:
+            raise AssertionError(f"{what}: build raised {reason_of(error)} for the defaults {config}") from error
+        assert callable(built), f"{what}: build returned something that cannot be called"
 
 
 def defaults_of(definition: MiddlewareDefinition) -> dict[str, Any]:
     """The config that a use of the middleware has where none is given: the defaults of its schema's properties."""
     properties = definition.config_schema.get("properties", {})
-    return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    return {
+        name: schema["default"]
+        for name, schema in properties.items()
+        if isinstance(schema, Mapping) and "default" in schema
+    }

@@ -38,8 +38,8 @@ def test_parse_address_gives_a_port_or_says_how_to_write_it(text: str) -> None:
     try:
         address = parse_address(text)
     except SettingsError as error:
-        assert str(error).startswith("--addr ")  # noqa: PT017  to raise or not, both are right
-        assert error.next_step == "write HOST:PORT, :PORT or [IPv6]:PORT"  # noqa: PT017  to raise or not, both are right
+        assert str(error).startswith("--addr ")
+        assert error.next_step == "write HOST:PORT, :PORT or [IPv6]:PORT"
     else:
         assert 0 <= address.port <= 65_535
 

@@ -88,12 +88,17 @@ def middleware_entry(definition: MiddlewareDefinition) -> MiddlewareEntry:
         raise Unsound(f"{what}: a name is 1 to 57 of a-z, 0-9, _ and -, starting and ending with a letter or digit")
     if not callable(definition.build):
         raise Unsound(f"{what}: build must be callable")
+    for name in ("display_name", "description"):
+        if not isinstance(getattr(definition, name), str):
+            raise Unsound(f"{what}: {name} must be a string")
+    if type(definition.version) is not int:
+        raise Unsound(f"{what}: version must be an integer, 1 to 99999")
     try:
         key = str(middleware_key(definition.name, definition.version))
     except ValueError as error:
         raise Unsound(f"{what}, version {definition.version}: {error}") from None
     schema = _compiled(f"{what}, config_schema", definition.config_schema)
-    return MiddlewareEntry(definition, schema, ExtensionEntry(key, CompiledSchema(_instances(schema.schema))))
+    return MiddlewareEntry(definition, schema, ExtensionEntry(key, CompiledSchema(_instances(schema.schema, key))))
 
 
 def extension_entry(contribution: ExtensionSchema) -> ExtensionEntry:
@@ -122,14 +127,27 @@ def checked_tool(definition: ToolDefinition) -> ToolDefinition:
 
 
 def _compiled(what: str, schema: Any) -> CompiledSchema:
-    fault = fault_of(schema)
+    try:
+        # an own copy as plain JSON: what is served and checked against cannot be changed by the plugin later
+        plain = msgspec.json.decode(msgspec.json.encode(schema, enc_hook=_plain))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unsound(f"{what}: not JSON: {error}") from None
+    fault = fault_of(plain)
     if fault:
         raise Unsound(f"{what}: {fault}")
-    # an own copy as plain JSON: what is served and checked against cannot be changed by the plugin later
-    return CompiledSchema(msgspec.json.decode(msgspec.json.encode(schema)))
+    return CompiledSchema(plain)
 
 
-def _instances(config_schema: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _instances(config_schema: Mapping[str, Any], key: str) -> dict[str, Any]:
+    if b'"#' in msgspec.json.encode(config_schema) and "$id" not in config_schema:
+        # references in it mean its own root, not that of the schema around it
+        config_schema = {"$id": f"urn:pinocchio:{key}"} | dict(config_schema)
     return {
         "type": "object",
         "properties": {"instances": {"type": "object", "additionalProperties": config_schema}},

@@ -124,6 +124,8 @@ def _clash(
     for kind, names in (
         ("middleware", [entry.definition.name for entry in contribution.middlewares]),
         ("extension", [entry.key for entry in contribution.extensions]),
+        ("engine", [engine.name for engine in contribution.engines]),
+        ("tool", [tool.name for tool in contribution.tools]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -95,6 +95,7 @@ class Host:
         """Let at most `count` requests be inside hooks, so that a plugin that hangs leaves threads for the others."""
         self._requests_in_hooks = count
         self._request_slots = threading.BoundedSemaphore(count)
+        self._inside: dict[object, str] = {}
 
     # hooks, in the order in which they are called
 
@@ -157,7 +158,8 @@ class Host:
 
     def fail(self, record: PluginRecord, detail: str) -> None:
         """Take a plugin, and all that it contributes, out of service before the program serves."""
-        self._active.pop(record.name, None)
+        if self._active.pop(record.name, None) is None:
+            return  # once is enough
         self.catalog, _ = merge(list(self._active.values()), self._application)
         self._others.append(replace(record, status=PluginStatus.CONTRIBUTION_FAILED, detail=detail))
 
@@ -178,11 +180,13 @@ class Host:
     @contextmanager
     def _in_request(self, plugin: Plugin, hook: str) -> Iterator[None]:
         if not self._request_slots.acquire(timeout=HOOK_BUDGET_MS / 1000):
-            raise Overloaded(self._requests_in_hooks, plugin.record.source)
-        began = time.monotonic()
+            raise Overloaded(self._requests_in_hooks, ", ".join(sorted(set(self._inside.copy().values()))))
+        began, call_id = time.monotonic(), object()
+        self._inside[call_id] = plugin.record.source
         try:
             yield
         finally:
+            del self._inside[call_id]
             self._request_slots.release()
             took_ms = (time.monotonic() - began) * 1000
             if took_ms > HOOK_BUDGET_MS:

@@ -66,7 +66,11 @@ def reason_of(error: BaseException) -> str:
     """An exception of a plugin in one line, with the place in the plugin's own code where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" (at {frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # what is broken may be the error's own text
+        text = "(an error without a text)"
+    return f"{type(error).__name__}: {text}{place}"
 
 
 def _load(manager: pluggy.PluginManager, candidate: Candidate, record: PluginRecord) -> Plugin | PluginRecord:

@@ -29,6 +29,8 @@ class SchemaProblem:
     unknown: str | None = None
     """The property that the schema does not know, where that is the problem; `known` has those it knows."""
     known: tuple[str, ...] = ()
+    missing: bool = False
+    """Whether the problem is that a property is not there."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}" if self.path else self.reason
@@ -44,6 +46,8 @@ def type_name(value: Any) -> str:
 def problem_of(error: ValidationError) -> SchemaProblem:
     """The problem behind one error of the validator."""
     path = paths.of(error.absolute_path)
+    if error.schema is False:
+        return SchemaProblem(path, "is not allowed here")
     if error.validator in ("anyOf", "oneOf") and error.context:
         return _closest_branch(path, error.validator_value, error)
     limit = error.validator_value
@@ -56,13 +60,22 @@ def problem_of(error: ValidationError) -> SchemaProblem:
         return SchemaProblem(path, reason, unknown=error.message, known=known)
     if error.validator == "type":
         return SchemaProblem(path, reason, _types(limit), type_name(error.instance))
-    return SchemaProblem(path, reason)
+    return SchemaProblem(path, reason, missing=error.validator == "required")
 
 
-def value_text(value: Any, schema: Any = None) -> str:
-    """A value for a message: cut, and left out where the schema calls it a secret."""
-    if isinstance(schema, dict) and schema.get("x-secret"):
-        return "(secret)"
+def mark_secret(error: ValidationError) -> None:
+    """Keep the value out of what will be said of this error, and of those below it."""
+    error.secret = True  # type: ignore[attr-defined]  # ours
+    for child in error.context or ():
+        mark_secret(child)
+
+
+def _sent(error: ValidationError) -> str:
+    return "(secret)" if getattr(error, "secret", False) else value_text(error.instance)
+
+
+def value_text(value: Any) -> str:
+    """A value for a message, cut."""
     if isinstance(value, str):
         return shown(value)
     text = msgspec.json.encode(value).decode()
@@ -72,7 +85,10 @@ def value_text(value: Any, schema: Any = None) -> str:
 def _closest_branch(path: str, limit: Any, error: ValidationError) -> SchemaProblem:
     branches: dict[int, list[ValidationError]] = defaultdict(list)
     for child in error.context:
-        branches[int(child.schema_path[0])].append(child)
+        if child.schema_path:  # a branch that is `false` has none, and is never the closest
+            branches[int(child.schema_path[0])].append(child)
+    if not branches:
+        return SchemaProblem(path, f"fits none of {len(list(limit))} alternatives")
 
     def misfit(index: int) -> tuple[int, int]:
         wrong_type = any(e.validator == "type" and not e.path for e in branches[index])
@@ -106,36 +122,42 @@ def _required(limit: Any, error: ValidationError) -> str:
 
 def _dependent(limit: Any, error: ValidationError) -> str:
     sent: Any = error.instance
-    missing = [f"{key} needs {other}" for key, needs in limit.items() if key in sent for other in needs]
+    missing = [
+        f"{key} needs {other}" for key, needs in limit.items() if key in sent for other in needs if other not in sent
+    ]
     return "a property needs another one: " + "; ".join(missing)
 
 
 _PHRASES: dict[str, Callable[[Any, ValidationError], str]] = {
     "type": lambda limit, e: (
         f"expected {_types(limit)}, got {type_name(e.instance)}"
-        + ("" if isinstance(e.instance, dict | list) or e.instance is None else f" {value_text(e.instance, e.schema)}")
+        + ("" if isinstance(e.instance, dict | list) or e.instance is None else f" {_sent(e)}")
     ),
     "unevaluatedProperties": lambda _, __: "has properties that no part of the schema allows",
     "required": _required,
     "dependentRequired": _dependent,
-    "enum": lambda limit, e: f"must be one of {value_text(limit)}, got {value_text(e.instance, e.schema)}",
-    "const": lambda limit, e: f"must be {value_text(limit)}, got {value_text(e.instance, e.schema)}",
-    "minimum": lambda limit, e: f"must be at least {limit}, got {value_text(e.instance, e.schema)}",
-    "maximum": lambda limit, e: f"must be at most {limit}, got {value_text(e.instance, e.schema)}",
-    "exclusiveMinimum": lambda limit, e: f"must be more than {limit}, got {value_text(e.instance, e.schema)}",
-    "exclusiveMaximum": lambda limit, e: f"must be less than {limit}, got {value_text(e.instance, e.schema)}",
-    "multipleOf": lambda limit, e: f"must be a multiple of {limit}, got {value_text(e.instance, e.schema)}",
+    "enum": lambda limit, e: f"must be one of {value_text(limit)}, got {_sent(e)}",
+    "const": lambda limit, e: f"must be {value_text(limit)}, got {_sent(e)}",
+    "minimum": lambda limit, e: f"must be at least {limit}, got {_sent(e)}",
+    "maximum": lambda limit, e: f"must be at most {limit}, got {_sent(e)}",
+    "exclusiveMinimum": lambda limit, e: f"must be more than {limit}, got {_sent(e)}",
+    "exclusiveMaximum": lambda limit, e: f"must be less than {limit}, got {_sent(e)}",
+    "multipleOf": lambda limit, e: f"must be a multiple of {limit}, got {_sent(e)}",
     "minLength": lambda limit, _: f"must have at least {limit} characters",
     "maxLength": lambda limit, _: f"must have at most {limit} characters",
-    "pattern": lambda limit, e: f"must match {shown(limit)}, got {value_text(e.instance, e.schema)}",
+    "pattern": lambda limit, e: f"must match {shown(limit)}, got {_sent(e)}",
     "minItems": lambda limit, _: f"must have at least {limit} items",
     "maxItems": lambda limit, _: f"must have at most {limit} items",
     "uniqueItems": lambda _, __: "must not hold the same item twice",
     "minProperties": lambda limit, _: f"must have at least {limit} properties",
     "maxProperties": lambda limit, _: f"must have at most {limit} properties",
-    "propertyNames": lambda _, __: "has a property of a name that is not allowed",
-    "contains": lambda _, __: "has no item, or not the right number of items, of the required kind",
+    "propertyNames": lambda _, e: f"the property name {shown(e.message)}: {problem_of(e.context[0]).reason}",
+    "items": lambda _, __: "has more items than are allowed",
+    "unevaluatedItems": lambda _, __: "has items that no part of the schema allows",
+    **dict.fromkeys(
+        ("contains", "minContains", "maxContains"),
+        lambda _, __: "has no item, or not the right number of items, of the required kind",
+    ),
     "not": lambda _, __: "is of a kind that is not allowed",
     "oneOf": lambda _, __: "fits more than one of the alternatives, and must fit exactly one",
-    "false schema": lambda _, __: "is not allowed here",
 }

@@ -19,11 +19,15 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from pinocchio_core.errors import MAX_PROBLEMS
-from pinocchio_core.host.reasons import SchemaProblem, problem_of
+from pinocchio_core.host.reasons import SchemaProblem, mark_secret, problem_of
 
 MAX_REFERENCES = 10_000
 """References followed in one check before it is given up."""
 
+MAX_REFERENCE_DEPTH = 70
+"""References followed inside one another; more than the depth of a request, less than Python's stack holds."""
+
+_reference_depth: ContextVar[int] = ContextVar("reference_depth")
 _references_left: ContextVar[int] = ContextVar("references_left")
 
 
@@ -51,6 +55,7 @@ class CompiledSchema:
     def problems(self, value: Any) -> list[SchemaProblem]:
         """Everything in which a decoded JSON value does not fit, as far as it will be listed; empty where it does."""
         token = _references_left.set(MAX_REFERENCES)
+        _reference_depth.set(0)
         try:
             return [problem_of(error) for error in islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1)]
         except (RecursionError, TooComplex):
@@ -106,27 +111,60 @@ def _numbers_as_floats(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _properties(validator: Any, expected: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    if isinstance(value, dict):
+        for key, subschema in expected.items():
+            if key in value and subschema is False:
+                # `descend` leaves the path out where the schema is `false`
+                yield ValidationError("", path=[key], validator="", schema=False)
+            elif key in value:
+                yield from validator.descend(value[key], subschema, path=key, schema_path=key)
+
+
+def _property_names(validator: Any, expected: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    if isinstance(value, dict):
+        for key in value:
+            for error in validator.descend(key, expected):
+                yield ValidationError(key, context=[error])  # `reasons` builds the text from the two
+
+
+def _keeping_secrets(check: Any) -> Any:
+    """The check of a keyword, marking what it finds in or below a secret, so that `reasons` does not show it."""
+
+    def checked(validator: Any, expected: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        for error in check(validator, expected, value, schema) or ():
+            if schema.get("x-secret"):
+                mark_secret(error)
+            yield error
+
+    return checked
+
+
 def _counted(keyword: str) -> Any:
     follow = Draft202012Validator.VALIDATORS[keyword]
 
     def counted(validator: Any, reference: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-        left = _references_left.get(MAX_REFERENCES)
-        if left <= 0:
+        left, depth = _references_left.get(MAX_REFERENCES), _reference_depth.get(0)
+        if left <= 0 or depth >= MAX_REFERENCE_DEPTH:
             raise TooComplex
         _references_left.set(left - 1)
+        _reference_depth.set(depth + 1)
         yield from follow(validator, reference, value, schema) or ()
+        _reference_depth.set(depth)
 
     return counted
 
 
+_CHECKS = dict(Draft202012Validator.VALIDATORS) | {
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _unique_items,
+    "$ref": _counted("$ref"),
+    "$dynamicRef": _counted("$dynamicRef"),
+    "properties": _properties,
+    "propertyNames": _property_names,
+}
 _VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]  # stubs
-    Draft202012Validator,
-    {
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
-        "additionalProperties": _additional_properties,
-        "uniqueItems": _unique_items,
-        "$ref": _counted("$ref"),
-        "$dynamicRef": _counted("$dynamicRef"),
-    },
+    Draft202012Validator, {keyword: _keeping_secrets(check) for keyword, check in _CHECKS.items()}
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import re2
-from jsonschema import Draft202012Validator, SchemaError
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -17,10 +17,21 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
 _IN_PLACE = ("not", "if", "then", "else")
 _REFERENCES = ("$ref", "$dynamicRef")
-_DATA = ("const", "enum", "default", "examples")
-"""Keywords whose values are data, not schemas."""
-_NAMED = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_LISTS = (*_IN_PLACE_LISTS, "prefixItems")
+_SINGLE = (
+    *_IN_PLACE,
+    "items",
+    "contains",
+    "propertyNames",
+    "additionalProperties",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "contentSchema",
+)
+_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """Keywords whose values map names of the author's choice to schemas."""
+
+Path = tuple[str | int, ...]
 
 
 def fault_of(schema: Any) -> str:
@@ -34,59 +45,72 @@ def fault_of(schema: Any) -> str:
 
 
 def _fault(schema: dict[str, Any]) -> str:
-    nodes = list(_walk(schema, ()))
-    if len(nodes) > MAX_SCHEMA_NODES:
+    if _size(schema) > MAX_SCHEMA_NODES:
         return f"the schema has more than {MAX_SCHEMA_NODES} values"
-    if schema.get("$schema", _DRAFT).rstrip("#") != _DRAFT:
+    if schema.get("$schema", _DRAFT) not in (_DRAFT, f"{_DRAFT}#"):
         return f"$schema must be {_DRAFT}, or be left out"
     try:
-        Draft202012Validator.check_schema(schema)
+        # without formats: the "regex" among them is Python's, and patterns run on another engine
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except SchemaError as error:
         return f"not valid draft 2020-12 at {paths.of(error.absolute_path) or 'its root'}: {error.message[:200]}"
-    return _foreign_references(nodes, schema) or _patterns(nodes) or _endless(schema)
-
-
-def _walk(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    yield path, value
-    if isinstance(value, Mapping):
-        names = bool(path) and path[-1] in _NAMED
-        for key, item in value.items():
-            if names or key not in _DATA:
-                yield from _walk(item, (*path, str(key)))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _walk(item, (*path, index))
-
-
-def _foreign_references(nodes: list[tuple[tuple[str | int, ...], Any]], schema: dict[str, Any]) -> str:
+    schemas = list(_schemas(schema, ()))
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-    for path, value in nodes:
-        if not path or path[-1] not in _REFERENCES or not isinstance(value, str):
-            continue
-        if not value.startswith("#"):
-            return f'{paths.of(path)} is "{value[:80]}": a reference must stay inside the schema ("#/$defs/…")'
-        try:
-            resolver.lookup(value)
-        except Unresolvable:
-            return f'{paths.of(path)} is "{value[:80]}", which is not in the schema'
+    return _references(schemas, resolver) or _patterns(schemas) or _endless(schemas, resolver)
+
+
+def _size(value: Any) -> int:
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_size, children))
+
+
+def _schemas(schema: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The schema and every schema in it with its path; what stands under other keywords is data."""
+    if not isinstance(schema, Mapping):
+        return  # true and false
+    yield path, schema
+    for keyword, value in schema.items():
+        if keyword in _SINGLE:
+            yield from _schemas(value, (*path, keyword))
+        elif keyword in _LISTS:
+            for index, item in enumerate(value):
+                yield from _schemas(item, (*path, keyword, index))
+        elif keyword in _NAMED:
+            for name, item in value.items():
+                yield from _schemas(item, (*path, keyword, name))
+
+
+def _references(schemas: list[tuple[Path, Mapping[str, Any]]], resolver: Any) -> str:
+    known = {id(schema) for _, schema in schemas}
+    for path, schema in schemas:
+        for keyword in filter(schema.__contains__, _REFERENCES):
+            reference = schema[keyword]
+            where = f'{paths.of((*path, keyword))} is "{reference[:80]}"'
+            if not reference.startswith("#"):
+                return f'{where}: a reference must stay inside the schema ("#/$defs/…")'
+            try:
+                target = resolver.lookup(reference).contents
+            except Unresolvable:
+                return f"{where}, which is not in the schema"
+            if not isinstance(target, bool) and id(target) not in known:
+                return f'{where}, which is no schema; put it under "$defs"'
     return ""
 
 
-def _patterns(nodes: list[tuple[tuple[str | int, ...], Any]]) -> str:
-    keywords = {path[-1] for path, _ in nodes if path}
-    if {"unevaluatedProperties", "patternProperties"} <= keywords:
+def _patterns(schemas: list[tuple[Path, Mapping[str, Any]]]) -> str:
+    if all(
+        any(keyword in schema for _, schema in schemas) for keyword in ("unevaluatedProperties", "patternProperties")
+    ):
         return "unevaluatedProperties together with patternProperties is not supported"
-    for path, value in nodes:
-        expressions: list[Any] = []
-        if path and path[-1] == "pattern" and isinstance(value, str):
-            expressions = [value]
-        elif path and path[-1] == "patternProperties" and isinstance(value, Mapping):
-            expressions = list(value)
-        for expression in expressions:
+    for path, schema in schemas:
+        expressions = [("pattern", schema["pattern"])] if "pattern" in schema else []
+        expressions += [("patternProperties", expression) for expression in schema.get("patternProperties", ())]
+        for keyword, expression in expressions:
             try:
                 compile_pattern(expression)
             except re2.error as error:
-                return f"the pattern at {paths.of(path)} needs more than a linear-time engine offers: {_text(error)}"
+                where = paths.of((*path, keyword))
+                return f"the pattern at {where} needs more than a linear-time engine offers: {_text(error)}"
     return ""
 
 
@@ -95,9 +119,8 @@ def _text(error: Exception) -> str:
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
-def _endless(schema: dict[str, Any]) -> str:
+def _endless(schemas: list[tuple[Path, Mapping[str, Any]]], resolver: Any) -> str:
     """Finds references that lead back to where they started without descending into the document."""
-    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     done: set[int] = set()
 
     def visit(node: Any, trail: frozenset[int]) -> bool:
@@ -109,7 +132,7 @@ def _endless(schema: dict[str, Any]) -> str:
         done.add(id(node))
         return endless
 
-    if any(visit(value, frozenset()) for _, value in _walk(schema, ())):
+    if any(visit(schema, frozenset()) for _, schema in schemas):
         return "a $ref leads back to itself without descending into the document"
     return ""
 

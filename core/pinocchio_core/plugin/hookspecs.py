@@ -148,8 +148,8 @@ def pinocchio_shutdown() -> None:
 def pinocchio_cli(commands: click.Group) -> None:
     """Further commands, or further options of the commands there are.
 
-    Called when the command line is built, before anything else of the plugin. If it raises, the plugin
-    fails. Since 0.1.
+    Called when the command line is built, after the contributions were collected and before the command runs.
+    If it raises, the plugin fails. Since 0.1.
 
         @hookimpl
         def pinocchio_cli(commands):

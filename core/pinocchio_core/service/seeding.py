@@ -4,7 +4,7 @@ import msgspec
 
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import InvalidRequest
+from pinocchio_core.errors import HookFailed, InvalidRequest
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginRecord
 from pinocchio_core.plugin.types import ProfileSeed
@@ -60,11 +60,10 @@ def _insert(store: Store, registry: str, slug: str, draft: Profile, author: Auth
 
 
 def _drafts(host: Host, registry: str) -> dict[str, tuple[PluginRecord, Profile]]:
-    validation = Validation(host)
     drafts: dict[str, tuple[PluginRecord, Profile]] = {}
     for record, seed in host.seeds():
         try:
-            draft = _draft(validation, registry, seed)
+            draft = _draft(host, registry, seed)
         except (InvalidRequest, TypeError, msgspec.MsgspecError) as error:
             host.fail(record, f'its profile "{seed.slug}" is not sound: {error}')
             continue
@@ -77,10 +76,17 @@ def _drafts(host: Host, registry: str) -> dict[str, tuple[PluginRecord, Profile]
     return {slug: draft for slug, draft in drafts.items() if draft[0].name not in failed}
 
 
-def _draft(validation: Validation, registry: str, seed: ProfileSeed) -> Profile:
+def _draft(host: Host, registry: str, seed: ProfileSeed) -> Profile:
+    validation = Validation(host)
     body = msgspec.json.encode({**seed.document, "slug": seed.slug})
     request = validation.request(body, CreateProfile, target=Target())
     slug = parse_slug(request.slug or "")
     draft = drafted(request, registry=registry, slug=slug, catalog=validation.catalog)
-    validation.whole(draft, configs_too=False)
-    return draft
+    while True:
+        try:
+            validation.whole(draft, configs_too=False)
+        except HookFailed as error:
+            # whose hook cannot check profiles is at fault, not who brings them
+            host.fail(next(each for each in host.records if each.source == error.plugin), str(error))
+        else:
+            return draft

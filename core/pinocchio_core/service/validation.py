@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import InvalidRequest, Problem
+from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
 from pinocchio_core.service import configs, names
 from pinocchio_core.service.envelope import value_at
@@ -23,7 +24,11 @@ class Validation:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.catalog = host.catalog
+
+    @property
+    def catalog(self) -> Catalog:
+        """What may be used."""
+        return self._host.catalog
 
     def request(self, body: bytes, kind: type[P], *, target: Target) -> P:
         """The request that `body` is, about what `target` names in the path and the query.

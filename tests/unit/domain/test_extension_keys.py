@@ -29,7 +29,7 @@ def test_parse_extension_key_gives_a_key_that_reads_back_or_says_why_not(raw: st
     try:
         key = parse_extension_key(raw)
     except ValueError as error:
-        assert EXTENSION_KEY_RULE in str(error)  # noqa: PT017  to raise or not, both are right
+        assert EXTENSION_KEY_RULE in str(error)
     else:
         assert parse_extension_key(str(key)) == key
 

@@ -149,7 +149,7 @@ def test_location_is_checked_again_before_each_call(plugin: SqlitePlugin, databa
     link.symlink_to(database)
     (tool,) = passed_on(plugin, {"dsn": str(link)}).tools
     assert tool.call({"query": "SELECT count(*) AS n FROM item"}) == "n\n2"
-    os.rename(database, tmp_path / "moved.db")
+    database.rename(tmp_path / "moved.db")
     link.unlink()
     link.symlink_to(tmp_path / "moved.db")
     assert tool.call({"query": "SELECT 1"}).startswith("refused: dsn: ")
