@@ -1,0 +1,91 @@
+import json
+from contextlib import contextmanager
+
+import pytest
+
+import pinocchio_agentmode
+from pinocchio_core.testing import make_app
+from pinocchio_plugins import starter_profile, starter_suggestions
+from pinocchio_plugins.sqlite import SqlitePlugin
+
+PROFILES = "/api/chat/profiles"
+SHIPPED = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode)
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The plugins of the runbook, for tests that make an app with further ones."""
+    return SHIPPED
+
+
+@pytest.fixture
+def app():
+    with make_app(*SHIPPED) as made:
+        yield made
+
+
+@pytest.fixture
+def expect_problem():
+    """Checks a problem document as a whole and returns it; `fields` are the fields of all its errors, in any order."""
+    return _expect_problem
+
+
+@pytest.fixture
+def nothing_written():
+    """A context in which an app must not write: no profile, registry or revision is another one afterwards."""
+    return _nothing_written
+
+
+@pytest.fixture
+def revisions():
+    """The history of one profile, oldest first, as `(version, op)`."""
+
+    def read(app, slug, registry="default"):
+        sql = "SELECT version, op FROM profile_revisions WHERE registry_slug = ? AND slug = ? ORDER BY seq"
+        return app.program.store.database.rows(sql, (registry, slug))
+
+    return read
+
+
+def _expect_problem(answer, status, title, *fields):
+    assert answer.status == status, answer.body
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = json.loads(answer.body)
+    required = {"type": str, "title": str, "status": int, "detail": str, "request_id": str, "code": str}
+    optional = {"errors": list, "next_step": str, "current": dict}
+    assert required.keys() <= problem.keys() <= required.keys() | optional.keys()
+    for member, value in problem.items():
+        assert type(value) is (required | optional)[member], member
+        assert value or member == "detail", member
+    assert (problem["status"], problem["title"]) == (status, title), problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["code"].replace("_", "").isalnum()
+    assert problem["code"].islower()
+    assert ("errors" in problem) == (status == 400)
+    for error in problem.get("errors", ()):
+        assert {"field", "reason"} <= error.keys() <= {"field", "reason", "expected", "actual"}
+        assert all(isinstance(value, str) and value for value in error.values())
+    if fields:
+        assert sorted(error["field"] for error in problem["errors"]) == sorted(fields)
+    if status == 400:
+        first, more = problem["errors"][0], len(problem["errors"]) - 1
+        told = f"validation error ({first['field']}): {first['reason']}" + (f"; and {more} more" if more else "")
+        assert problem["detail"] == told
+    return problem
+
+
+@contextmanager
+def _nothing_written(app):
+    before = _state(app)
+    yield
+    assert _state(app) == before
+
+
+def _state(app):
+    database = app.program.store.database
+    rows = []
+    for table in ("profile_registries", "profiles", "profile_revisions"):
+        columns = [row[1] for row in database.rows(f"PRAGMA table_info({table})")]
+        as_hex = ", ".join(f"hex({column})" for column in columns)  # a damaged column may be no text
+        rows.append(database.rows(f"SELECT {as_hex} FROM {table} ORDER BY 1, 2, 3"))
+    return rows, app.get(PROFILES).body, app.get("/api/chat/registries").body
