@@ -1,0 +1,163 @@
+"""Stopping a server while requests run and wait, and plugins that keep requests waiting."""
+
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+PROFILES = "/api/chat/profiles"
+SLOW = """
+import pathlib, time
+from pinocchio_core.plugin import hookimpl
+
+@hookimpl
+def pinocchio_validate_profile(profile):
+    if profile.slug.startswith("slow"):
+        folder = pathlib.Path(profile.description)
+        (folder / f"{profile.slug}-entered").touch()
+        deadline = time.monotonic() + 60
+        while not (folder / "released").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+    return ()
+"""
+SLOW_TO_SHUT_DOWN = """
+import pathlib, time
+from pinocchio_core.plugin import hookimpl
+
+@hookimpl
+def pinocchio_shutdown():
+    pathlib.Path("shutting-down").touch()
+    deadline = time.monotonic() + 60
+    while not pathlib.Path("released").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+"""
+
+
+@pytest.fixture
+def with_slow_plugin(serving, distribution, tmp_path):
+    """A server whose plugin holds every profile named slow… until a file is there."""
+    folder = distribution(tmp_path / "site", "acme_slow", SLOW)
+    return lambda threads: serving(tmp_path, "--threads", threads, PYTHONPATH=folder)
+
+
+def create_slowly(server, number=0):
+    return server.request("POST", PROFILES, {"slug": f"slow-{number}", "description": str(server.cwd)})
+
+
+def send(server, request):
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    client.sendall(request)
+    return client
+
+
+def wait_until_all_sent_is_read(server):
+    """Return once the server has taken up everything that was sent before: it reads in turns, and then answers this."""
+    with send(
+        server, b"POST /api/chat/profiles HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    ) as sentinel:
+        assert sentinel.recv(1024).startswith(b"HTTP/1.1 100")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_lets_running_and_waiting_requests_finish(with_slow_plugin, until, tmp_path, number):
+    with with_slow_plugin(1) as server, ThreadPoolExecutor(1) as client:
+        running = client.submit(create_slowly, server)
+        until((tmp_path / "slow-0-entered").exists)
+        waiting = [send(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(5)]
+        wait_until_all_sent_is_read(server)
+        server.signal(number)
+        until(lambda: refuses_connections(server))
+        (tmp_path / "released").touch()
+        answers = [read_all(each) for each in waiting]
+
+        assert running.result(60).status == 201
+        assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 5
+        assert server.wait() == 0
+        assert "stopped" in server.log.splitlines()[-1]
+
+
+def refuses_connections(server):
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=60).close()
+    except OSError:
+        return True
+    return False
+
+
+def read_all(client):
+    with client, client.makefile("rb") as stream:
+        return stream.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_server_leaves_everything_in_the_main_file(serving, tmp_path, number):
+    with serving(tmp_path) as server:
+        for each in range(20):
+            server.request("POST", PROFILES, {"slug": f"p-{each}"})
+        server.signal(number)
+
+        assert server.wait() == 0
+    log = tmp_path / "data/profiles.db-wal"
+    assert not log.exists() or log.stat().st_size == 0
+
+
+def test_open_connection_does_not_keep_a_server_from_stopping(serving, tmp_path, ask):
+    with serving(tmp_path) as server, server.connection() as connection:
+        ask(connection, "GET", "/healthz")
+        with send(server, b"POST /api/chat/profiles HTTP/1.1\r\nContent-Le"):
+            assert server.stop() == 0
+
+
+def test_second_signal_while_stopping_changes_nothing(with_slow_plugin, until, tmp_path):
+    with with_slow_plugin(2) as server, ThreadPoolExecutor(1) as client:
+        running = client.submit(create_slowly, server)
+        until((tmp_path / "slow-0-entered").exists)
+        server.signal(signal.SIGTERM)
+        until(lambda: refuses_connections(server))
+        server.signal(signal.SIGINT)
+        server.signal(signal.SIGTERM)
+        (tmp_path / "released").touch()
+
+        assert running.result(60).status == 201
+        assert server.wait() == 0
+
+
+def test_second_signal_after_the_last_request_changes_nothing(serving, distribution, until, tmp_path):
+    site = distribution(tmp_path / "site", "acme_last", SLOW_TO_SHUT_DOWN)
+    with serving(tmp_path, PYTHONPATH=site) as server:
+        server.signal(signal.SIGTERM)
+        until((tmp_path / "shutting-down").exists)
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGINT)
+        (tmp_path / "released").touch()
+
+        assert server.wait() == 0
+
+
+def test_answer_while_stopping_says_that_the_connection_ends(with_slow_plugin, until, tmp_path):
+    with with_slow_plugin(1) as server, ThreadPoolExecutor(1) as client:
+        running = client.submit(create_slowly, server)
+        until((tmp_path / "slow-0-entered").exists)
+        server.signal(signal.SIGTERM)
+        until(lambda: refuses_connections(server))
+        (tmp_path / "released").touch()
+
+        assert running.result(60).headers["Connection"] == "close"
+        assert server.wait() == 0
+
+
+def test_plugin_that_hangs_leaves_half_of_the_threads_to_others(with_slow_plugin, until, problem, tmp_path):
+    with with_slow_plugin(4) as server, ThreadPoolExecutor(2) as clients:
+        running = [clients.submit(create_slowly, server, number) for number in range(2)]
+        for number in range(2):
+            until((tmp_path / f"slow-{number}-entered").exists)
+        refused = server.request("POST", PROFILES, {"slug": "one-more"})
+
+        assert "acme_slow 1.5" in problem(refused, 503, "overloaded")["detail"]
+        assert refused.headers["Retry-After"] == "1"
+        assert server.request("GET", "/healthz").status == 200
+        assert server.request("GET", f"{PROFILES}/default").status == 200
+        (tmp_path / "released").touch()
+        assert [each.result(60).status for each in running] == [201, 201]
+        assert server.request("POST", PROFILES, {"slug": "one-more"}).status == 201
