@@ -1,0 +1,95 @@
+"""What the server is compared with: a bare Falcon app under the same server class with the same threads.
+
+`reference.py static THREADS FILE` answers GET / with the bytes of FILE;
+`reference.py models THREADS DATABASE` answers GET / with the server's page of 100, built from models.
+Prints its port, runs until SIGTERM.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import falcon
+import peewee
+
+from pinocchio_core.settings import Address
+from pinocchio_core.web.listening import bind
+from pinocchio_core.web.server import Server
+
+REGISTRY = "default"
+PAGE = 100
+
+
+class Static:
+    """The same bytes every time."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Them."""
+        resp.data = self._body
+        resp.content_type = falcon.MEDIA_JSON
+
+
+class Models:
+    """A page of profiles the way a web application with an ORM makes it; connections are kept, which favours it."""
+
+    def __init__(self, path: str) -> None:
+        self._database = peewee.SqliteDatabase(path, pragmas={"synchronous": "FULL"}, check_same_thread=False)
+        self._profile = profile_model(self._database)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The first page."""
+        self._database.connect(reuse_if_open=True)
+        model = self._profile
+        query = model.select().where(model.registry_slug == REGISTRY).order_by(model.slug).limit(PAGE)
+        resp.media = [self._item(row) for row in query]
+
+    @staticmethod
+    def _item(row: Any) -> dict[str, Any]:
+        document = json.loads(row.payload_json)
+        return {
+            "slug": row.slug,
+            "is_default": row.slug == "default",
+            "version": row.version,
+            "display_name": document.get("display_name"),
+            "description": document.get("description"),
+            "default_prompt": document["runtime"].get("system_prompt"),
+            "extensions": document.get("extensions"),
+        }
+
+
+def profile_model(database: peewee.Database) -> type[peewee.Model]:
+    """The table `profiles` as a model."""
+
+    class Profile(peewee.Model):
+        registry_slug = peewee.TextField()
+        slug = peewee.TextField()
+        version = peewee.IntegerField()
+        updated_at_ms = peewee.IntegerField()
+        payload_json = peewee.TextField()
+
+        class Meta:
+            table_name = "profiles"
+            primary_key = peewee.CompositeKey("registry_slug", "slug")
+
+    Profile.bind(database)
+    return Profile
+
+
+def main(kind: str, threads: str, argument: str) -> None:
+    app = falcon.App()
+    app.add_route("/", Static(Path(argument).read_bytes()) if kind == "static" else Models(argument))
+    sockets = bind(Address(host="127.0.0.1", port=0))
+    server = Server(app, sockets, threads=int(threads))
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    sys.stdout.write(f"http://127.0.0.1:{sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    server.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
