@@ -135,13 +135,19 @@ def canonical_json(value: bytes | Raw) -> bytes:
 
 def same_content(one: Profile, other: Profile) -> bool:
     """Whether two profiles mean the same, whatever their metadata apart from tags and however written."""
-    return _content(one) == _content(other)
-
-
-def _content(profile: Profile) -> tuple[bytes, ...]:
-    parts = (profile.display_name, profile.description, profile.runtime, profile.policy, profile.metadata.tags)
-    extensions = {key: canonical_json(raw) for key, raw in sorted(profile.extensions.items())}
-    return (
-        msgspec.json.encode(parts, order="sorted"),
-        *(key.encode() + b"\0" + raw for key, raw in extensions.items()),
+    parts, others = _parts(one), _parts(other)
+    if parts != others or one.extensions.keys() != other.extensions.keys():
+        return False
+    # to Python `1`, `1.0` and `True` are equal, to JSON they are not
+    return _canonical(parts) == _canonical(others) and all(
+        bytes(raw) == bytes(other.extensions[key]) or canonical_json(raw) == canonical_json(other.extensions[key])
+        for key, raw in one.extensions.items()
     )
+
+
+def _parts(profile: Profile) -> tuple[Any, ...]:
+    return (profile.display_name, profile.description, profile.runtime, profile.policy, profile.metadata.tags)
+
+
+def _canonical(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")

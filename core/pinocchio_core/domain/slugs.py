@@ -97,4 +97,11 @@ def shown(value: object, *, limit: int = 80) -> str:
     """`value` in double quotes for a message: escaped, and cut to `limit` characters."""
     text = str(value)
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in cut) + '"'
+    return '"' + "".join(_ESCAPES.get(char) or (char if char.isprintable() else _escaped(char)) for char in cut) + '"'
+
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\"}
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}"

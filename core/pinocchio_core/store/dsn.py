@@ -81,8 +81,11 @@ def parse_dsn(text: str) -> Dsn:
     path = _file_path(location)
     pragmas, busy_timeout_ms, own = _parameters(query)
     if own.get("mode") == "memory":
-        return Dsn(path=None, busy_timeout_ms=busy_timeout_ms, pragmas=pragmas)
-    return Dsn(path=path, busy_timeout_ms=busy_timeout_ms, pragmas=pragmas, uri_parameters=own)
+        path, own = None, {}
+    dsn = Dsn(path=path, busy_timeout_ms=busy_timeout_ms, pragmas=pragmas, uri_parameters=own)
+    if path is None and dsn.read_only:
+        raise SettingsError("a database in memory that is read-only stays empty", next_step="name a database file")
+    return dsn
 
 
 def _file_path(location: str) -> Path | None:

@@ -157,3 +157,9 @@ def test_shown_quotes_escapes_and_cuts(value: object, quoted: str) -> None:
 
 def test_shown_cuts_to_the_limit_it_is_given() -> None:
     assert shown("0123456789", limit=4) == '"012…"'
+
+
+def test_shown_tells_texts_apart_that_hold_quotes() -> None:
+    assert shown('a"b') == r'"a\"b"'
+    assert shown("a\\b") == r'"a\\b"'
+    assert shown('a\\"') != shown('a"')

@@ -276,6 +276,8 @@ def test_what_is_written_in_the_original_layout_reads_back_as_the_same_documents
     rows = [store.profiles.read("default", slug) for slug in ("analyst", "default")]
     profiles = (each.profile() for each in rows if each)
     payload = joined(row.registry(), version=row.version, updated_at_ms=row.updated_at_ms, profiles=profiles)
+    slots = json.loads(payload)["profiles"]["analyst"]["extensions"]["middleware.sqlite_config@v1"]["instances"]
+    assert slots == {"index:1": {"max_rows": 50}}
     second = reopen(("default", payload.decode(), row.updated_at_ms))
     assert second.notices == ()
     assert documents(second) == documents(first)
