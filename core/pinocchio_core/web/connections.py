@@ -82,15 +82,6 @@ class Channel(HTTPChannel):
     _lingering_until: float | None = None
     _lingered_bytes = 0
 
-    def service(self) -> None:
-        """Serve one request, in a thread of the dispatcher."""
-        dispatcher = self.server.task_dispatcher
-        dispatcher.started(self)
-        try:
-            super().service()
-        finally:
-            dispatcher.ended(self)
-
     def readable(self) -> bool:
         """Whether bytes of the client are wanted."""
         return self._lingering_until is not None or bool(super().readable())

@@ -7,10 +7,10 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
 
 from pinocchio_core.domain import limits
 from pinocchio_core.web.connections import Channel
-from pinocchio_core.web.dispatch import LONG_S, Dispatcher
 
 _BACKLOG = 64
 _GRACE_S = 0.1
@@ -43,7 +43,7 @@ class Server:
             clear_untrusted_proxy_headers=False,
         )
         self._map: dict[int, Any] = {}
-        self._dispatcher = Dispatcher()
+        self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(threads)
         self._listeners = [
             _Listener(
@@ -86,8 +86,7 @@ class Server:
         self._listeners[0].pull_trigger()
 
     def _turn(self, timeout_s: float) -> None:
-        wasyncore.loop(timeout=LONG_S if self._dispatcher.queue else timeout_s, use_poll=True, map=self._map, count=1)
-        self._dispatcher.relieve()
+        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)
 
     def _busy(self) -> bool:
         channels = [channel for listener in self._listeners for channel in listener.active_channels.values()]
