@@ -15,9 +15,9 @@ from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, SettingsError
 from pinocchio_core.settings import parse_registry, parse_store
 from pinocchio_core.store.database import create_file
-from pinocchio_core.store.legacy import LAYOUT, joined
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.original import LAYOUT, joined
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.store.store import Store
 

@@ -56,14 +56,18 @@ def installed_plugins() -> list[Candidate]:
     """Every plugin of every installed distribution, by distribution and name, each one once."""
     found: dict[tuple[str, str, str], Candidate] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
-        # a distribution that was removed by halves has neither
-        distribution = (entry.dist.name if entry.dist else None) or "unknown"
-        version = (entry.dist.version if entry.dist else None) or "unknown"
+        distribution, version = _said_by(entry.dist, "Name"), _said_by(entry.dist, "Version")
         candidate = Candidate(
             name=entry.name, target=entry.value, distribution=distribution, version=version, load=entry.load
         )
         found.setdefault((distribution, entry.name, entry.value), candidate)
     return [found[key] for key in sorted(found)]
+
+
+def _said_by(distribution: importlib.metadata.Distribution | None, field: str) -> str:
+    """A field of a distribution's metadata; one that was removed by halves has none."""
+    metadata = distribution.metadata if distribution else None
+    return metadata[field] if metadata and field in metadata else "unknown"
 
 
 def given_plugins(plugins: Sequence[Any]) -> list[Candidate]:

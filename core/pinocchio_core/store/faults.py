@@ -55,6 +55,11 @@ def fault_of(error: BaseException) -> PinocchioError | None:
     return None
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether the exception says that another connection holds the database."""
+    return any(name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) for name in _sqlite_names(error))
+
+
 def _sqlite_names(error: BaseException) -> Iterator[str]:
     """SQLite's names of the errors in the chain, the latest first."""
     link: BaseException | None = error

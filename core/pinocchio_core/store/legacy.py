@@ -1,6 +1,6 @@
 """The original program's layout: one row a registry, with all of its profiles in `payload_json`.
 
-`split_registries` moves such rows into today's tables (storage contract, "Tables"); `joined` puts them together again.
+`split_registries` moves such rows into today's tables (storage contract, "Tables"); `original` writes them back.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from pinocchio_core.domain import limits
 from pinocchio_core.domain.configs import SentUse, stored_form
 from pinocchio_core.domain.profile import (
     Metadata,
@@ -25,12 +26,6 @@ from pinocchio_core.domain.profile import (
 from pinocchio_core.domain.slugs import fold, middleware_key, parse_extension_key, parse_slug, trim
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, profile_values, stored
-
-LAYOUT = (
-    "CREATE TABLE profile_registries (slug TEXT PRIMARY KEY, payload_json TEXT NOT NULL,"
-    " updated_at_ms INTEGER NOT NULL DEFAULT 0)"
-)
-"""The original program's one table."""
 
 IMPORTED = Author(actor="pinocchio", source="legacy-import")
 
@@ -170,6 +165,8 @@ def _profile(registry: str, key: str, raw: Raw, at_ms: int, notices: list[str]) 
     runtime = sent.runtime
     where = f'profile "{slug}" of registry "{registry}"'
     extensions = _canonical(sent.extensions or {}, where, notices)
+    if any(_is_deep(value) for value in extensions.values()):
+        raise ValueError(f"an extension is nested more than {limits.MAX_DEPTH} deep")
     uses, repaired = _with_ids(runtime.middlewares or [])
     if repaired:
         notices.append(f"{where}: repeated middlewares now have ids")
@@ -202,6 +199,19 @@ def _profile(registry: str, key: str, raw: Raw, at_ms: int, notices: list[str]) 
         ),
         extensions=extensions,
     )
+
+
+def _is_deep(value: Raw) -> bool:
+    """Whether a value is nested deeper than a request may be; how deep a decoder goes depends on the Python."""
+    level = [msgspec.json.decode(value)]
+    for _ in range(limits.MAX_DEPTH):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _canonical(sent: dict[str, Raw], where: str, notices: list[str]) -> dict[str, Raw]:
@@ -265,29 +275,3 @@ def _insert(database: Database, split: _Split, at_ms: int) -> None:
         database.run(_INSERT_PROFILE, profile_values(profile, row))
         revision = (registry.slug, profile.slug, profile.metadata.version, row.payload.decode(), *author, at_ms)
         database.run(_INSERT_REVISION, revision)
-
-
-def joined(registry: Registry, *, version: int, updated_at_ms: int, profiles: Iterator[Profile]) -> bytes:
-    """A registry with its profiles as one `payload_json` of the original program."""
-    documents: dict[str, Any] = {}
-    for profile in profiles:
-        document = msgspec.to_builtins(profile, enc_hook=_raw_value)
-        document.pop("registry")
-        _number_slots(document)
-        documents[profile.slug] = document
-    head = msgspec.to_builtins(registry)
-    head["metadata"] |= {"version": version, "updated_at_ms": updated_at_ms}
-    return msgspec.json.encode({"slug": registry.slug} | head | {"profiles": documents})
-
-
-def _number_slots(document: dict[str, Any]) -> None:
-    """Put the config of a use without an id where the original program looks for it: under its position."""
-    for position, use in enumerate(document["runtime"].get("middlewares", ())):
-        extension = document.get("extensions", {}).get(str(middleware_key(use["name"], 1)))
-        instances = extension.get("instances") if isinstance(extension, dict) else None
-        if not use.get("id") and isinstance(instances, dict) and "default" in instances:
-            instances[f"index:{position}"] = instances.pop("default")
-
-
-def _raw_value(value: Any) -> Any:
-    return msgspec.json.decode(value)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly
 from pinocchio_core.store import migrations
 from pinocchio_core.store.database import Database, create_file
 from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.faults import FAULTS, is_locked
 
+_PAUSE_S = 0.01
 OLDEST_SQLITE = (3, 35, 0)
 """The first with RETURNING."""
 
@@ -48,7 +51,7 @@ def open_database(dsn: Dsn) -> Opened:
     database = Database(dsn)
     try:
         with _refused(dsn.path):
-            database.connect()
+            _connect(database)
             notices = () if dsn.read_only else tuple(migrations.migrate(database))
     except BaseException:
         database.close()
@@ -59,6 +62,23 @@ def open_database(dsn: Dsn) -> Opened:
 def journal_mode(database: Database) -> str:
     """How the database is journalled, for example `wal`."""
     return str(database.rows("PRAGMA journal_mode")[0][0])
+
+
+def _connect(database: Database) -> None:
+    """Open the first connection, which puts a new file into its journal mode.
+
+    SQLite does not wait for that: it fails at once while another process looks at the file.
+    """
+    deadline = time.monotonic() + database.dsn.busy_timeout_ms / 1000
+    while True:
+        try:
+            database.connect()
+        except FAULTS as error:
+            if not is_locked(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _prepare(dsn: Dsn, path: Path) -> bool:

@@ -66,14 +66,15 @@ class ProfileStore:
             AlreadyExists: the slug is taken.
             VersionConflict: `expected_version` is not 0, so the client saw a profile that is gone.
         """
-        _, default = self._registries.touch(registry)
+        now = self._clock()
+        _, default = self._registries.touch(registry, now)
         existing = self.read(registry, slug)
         if existing:
             raise AlreadyExists(f'profile "{slug}" in registry "{registry}"', current=existing.current())
         if expected_version:
             raise VersionConflict(f'profile "{slug}"', expected=expected_version, actual=0)
         version = self._revisions.last_version(registry, slug) + 1
-        profile = make(version, self._clock())
+        profile = make(version, now)
         row = stored(profile, is_default=default == slug)
         self._database.run(_INSERT, profile_values(profile, row))
         self._record(profile, row, "create", author)
@@ -90,7 +91,7 @@ class ProfileStore:
         values = profile_values(profile, row)
         if not self._database.run(_REPLACE, (*values[2:], old.registry, old.slug, version)):
             return None
-        _, default = self._registries.touch(old.registry)
+        _, default = self._registries.touch(old.registry, profile.metadata.updated_at_ms)
         self._record(profile, row, "update", author)
         return Written(profile, stored(profile, is_default=True) if default == old.slug else row)
 
@@ -101,11 +102,9 @@ class ProfileStore:
         """
         if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
             return None
-        self._registries.touch(row.registry)
-        version = row.version + 1
-        self._revisions.append(
-            row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=self._clock()
-        )
+        version, now = row.version + 1, self._clock()
+        self._registries.touch(row.registry, now)
+        self._revisions.append(row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=now)
         return version
 
     def _record(self, profile: Profile, row: StoredProfile, op: str, author: Author) -> None:

@@ -134,9 +134,9 @@ class RegistryStore:
         """Whether there is a registry of this slug."""
         return bool(self._database.rows(_HEAD, (slug,)))
 
-    def touch(self, slug: str) -> tuple[int, str | None]:
-        """Count a write to one of its profiles; returns the new version and the default's slug."""
-        rows = self._database.rows(_TOUCH, (self._clock(), slug))
+    def touch(self, slug: str, at_ms: int) -> tuple[int, str | None]:
+        """Count a write at `at_ms` to one of its profiles; returns the new version and the default's slug."""
+        rows = self._database.rows(_TOUCH, (at_ms, slug))
         if not rows:
             raise RegistryNotFound(slug)
         return rows[0][0], rows[0][1]

@@ -10,7 +10,6 @@ from pinocchio_core.store.database import Database
 from pinocchio_core.store.listing import Page, ProfileFilter, list_profiles
 from pinocchio_core.store.profiles import ProfileStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
-from pinocchio_core.store.revisions import RevisionStore
 from pinocchio_core.store.rows import Author, StoredProfile
 
 
@@ -22,7 +21,6 @@ class Store:
         self.database = database
         self.registries = RegistryStore(database, clock=clock)
         self.profiles = ProfileStore(database, self.registries, clock=clock)
-        self.revisions = RevisionStore(database)
         self.now_ms = clock
 
     @property

@@ -262,7 +262,9 @@ def test_parse_dsn_refuses_files_of_other_hosts() -> None:
     assert 'the host "server"' in str(refused("file://server/a.db"))
 
 
-@pytest.mark.parametrize("text", ["file::memory:?mode=ro", ":memory:?_query_only=1", "file:x?mode=memory&_query_only=on"])
+@pytest.mark.parametrize(
+    "text", ["file::memory:?mode=ro", ":memory:?_query_only=1", "file:x?mode=memory&_query_only=on"]
+)
 def test_a_database_in_memory_that_could_never_hold_anything_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="stays empty"):
         parse_dsn(text)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.legacy import LAYOUT, joined
 from pinocchio_core.store.opening import Opened, open_database
+from pinocchio_core.store.original import LAYOUT, joined
 from pinocchio_core.store.store import Store
 
 AT_MS = 1_700_000_000_000

@@ -13,9 +13,9 @@ import pytest
 
 from pinocchio_core.errors import DatabaseRefused, StoreReadOnly
 from pinocchio_core.store.dsn import dsn_of_path, parse_dsn
-from pinocchio_core.store.legacy import LAYOUT
 from pinocchio_core.store.migrations import APPLICATION_ID, LATEST
 from pinocchio_core.store.opening import Opened, journal_mode, open_database
+from pinocchio_core.store.original import LAYOUT
 from pinocchio_core.store.store import Store
 
 OPEN = """
