@@ -1,6 +1,7 @@
 """What the server is compared with: a bare Falcon app under the same server class with the same threads.
 
 `reference.py static THREADS FILE` answers GET / with the bytes of FILE;
+`reference.py select THREADS DATABASE` answers GET /api/chat/profiles/SLUG with the stored document;
 `reference.py models THREADS DATABASE` answers GET / with the server's page of 100, built from models.
 Prints its port, runs until SIGTERM.
 """
@@ -31,6 +32,21 @@ class Static:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Them."""
         resp.data = self._body
+        resp.content_type = falcon.MEDIA_JSON
+
+
+class Select:
+    """One SELECT of ready-made JSON a request, and nothing else: no checks, no metrics, no entity tags."""
+
+    def __init__(self, path: str) -> None:
+        self._database = peewee.SqliteDatabase(path, pragmas={"synchronous": "FULL"}, check_same_thread=False)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
+        """The payload as it is stored."""
+        self._database.connect(reuse_if_open=True)
+        sql = "SELECT payload_json FROM profiles WHERE registry_slug = ? AND slug = ?"
+        (payload,) = self._database.execute_sql(sql, (REGISTRY, slug)).fetchone()
+        resp.data = payload.encode()
         resp.content_type = falcon.MEDIA_JSON
 
 
@@ -82,7 +98,10 @@ def profile_model(database: peewee.Database) -> type[peewee.Model]:
 
 def main(kind: str, threads: str, argument: str) -> None:
     app = falcon.App()
-    app.add_route("/", Static(Path(argument).read_bytes()) if kind == "static" else Models(argument))
+    if kind == "select":
+        app.add_route("/api/chat/profiles/{slug}", Select(argument))
+    else:
+        app.add_route("/", Static(Path(argument).read_bytes()) if kind == "static" else Models(argument))
     sockets = bind(Address(host="127.0.0.1", port=0))
     server = Server(app, sockets, threads=int(threads))
     signal.signal(signal.SIGTERM, lambda *_: server.stop())

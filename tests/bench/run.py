@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from databases import DOCUMENT, RUNTIME, Filled, fill
+from databases import DOCUMENT, REGISTRY, RUNTIME, Filled, fill
 from figures import Figure, Sample, Samples, Target, figure, interleaved, table
 from processes import Lab, Running, others_cpu
 
 from pinocchio_core.settings import DEFAULT_THREADS
+from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.listing import ProfileFilter
+from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.store import Store
 
 RESULTS = Path(__file__).parents[2] / "bench-results"
 PROFILES = "/api/chat/profiles"
@@ -91,18 +95,23 @@ def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], in
 
 def _reads(lab: Lab, size: Size, few: Filled, some: Filled, many: Filled, body: bytes) -> Samples:
     (lab.folder / "static.json").write_bytes(body)
+    (lab.folder / "page.json").write_bytes(_page_of(some))
     static = lab.reference("static", lab.folder / "static.json")
+    static_page = lab.reference("static", lab.folder / "page.json")
+    select = lab.reference("select", some.path)
     models = lab.reference("models", some.path)
     servers = [lab.pinocchio(filled.path) for filled in (few, some, many)]
     page = [(f"{PROFILES}?limit=100", "")]
     known = [(f"{PROFILES}/{s}", f"If-None-Match: {e}\r\n") for s, e in zip(some.slugs, some.etags, strict=False)]
     subjects = {
         "static": _loaded(lab, size, static, [("/", "")]),
+        "select": _loaded(lab, size, select, _shuffled(some)),
         "one of some": _loaded(lab, size, servers[1], _shuffled(some)),
         "304": _loaded(lab, size, servers[1], known, status=304),
         "one of few": _loaded(lab, size, servers[0], _shuffled(few)),
         "one of many": _loaded(lab, size, servers[2], _shuffled(many)),
         "page": _loaded(lab, size, servers[1], page),
+        "static page": _loaded(lab, size, static_page, [("/", "")]),
         "models": _loaded(lab, size, models, [("/", "")]),
     }
     samples = interleaved(subjects, rounds=size.rounds, deadline=time.monotonic() + size.group_s)
@@ -113,18 +122,21 @@ def _reads(lab: Lab, size: Size, few: Filled, some: Filled, many: Filled, body: 
 
 
 def _read_figures(reads: Samples, size: Size) -> list[Figure]:
-    def rate(name: str, subject: str, other: str, against: str, target: Target) -> Figure:
+    def rate(name: str, subject: str, other: str, against: str, target: Target | None) -> Figure:
         both = {"value": (subject, "rate"), "reference": (other, "rate")}
         return figure(reads, name, unit="/s", against=against, target=target, **both)
 
     static = "static answer of that size, bare Falcon"
     return [
         rate("GET one of 1,000", "one of some", "static", static, Target(relation="≥", bound=0.90)),
+        rate("a bare SELECT of 1,000", "select", "static", f"{static}: what any GET can reach", None),
+        rate("GET one of 1,000", "one of some", "select", "a bare SELECT, no checks", None),
         rate(
             f"GET one of {size.many:,}", "one of many", "one of few", "GET one of 10", Target(relation="≥", bound=0.75)
         ),
         rate("304 of 1,000", "304", "one of some", "GET one of 1,000", Target(relation="≥", bound=1.0)),
         rate("page of 100", "page", "models", "the same page of Peewee models", Target(relation="≥", bound=20)),
+        rate("a static page of that size", "static page", "models", "those models: what any page can reach", None),
         figure(
             reads,
             f"memory at {size.many:,} after all reads",
@@ -134,6 +146,14 @@ def _read_figures(reads: Samples, size: Size) -> list[Figure]:
             against="the same at 10",
         ),
     ]
+
+
+def _page_of(filled: Filled) -> bytes:
+    store = Store(open_database(dsn_of_path(str(filled.path))).database)
+    try:
+        return store.list_profiles(REGISTRY, None, ProfileFilter(limit=100)).document
+    finally:
+        store.close()
 
 
 # --- writes
