@@ -58,7 +58,15 @@ def _first(database: Database) -> list[str]:
     return split_registries(database, now_ms=time.time_ns() // 1_000_000) if legacy else []
 
 
-MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first,)
+def _facts(database: Database) -> list[str]:
+    """Create the table of what servers tell each other."""
+    database.run(
+        "CREATE TABLE server_facts (name TEXT NOT NULL PRIMARY KEY, value_json TEXT NOT NULL, at_ms INTEGER NOT NULL)"
+    )
+    return []
+
+
+MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts)
 """Step N takes a database of version N to version N + 1 and returns notices for the operator."""
 
 LATEST: Final = len(MIGRATIONS)

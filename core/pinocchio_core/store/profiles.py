@@ -73,7 +73,7 @@ class ProfileStore:
             raise AlreadyExists(f'profile "{slug}" in registry "{registry}"', current=existing.current())
         if expected_version:
             raise VersionConflict(f'profile "{slug}"', expected=expected_version, actual=0)
-        version = self._revisions.last_version(registry, slug) + 1
+        version = self._revisions.first_version(registry, slug)
         profile = make(version, now)
         row = stored(profile, is_default=default == slug)
         self._database.run(_INSERT, profile_values(profile, row))
@@ -86,7 +86,7 @@ class ProfileStore:
         Its time is later than the old one's even where the clock was set back.
         """
         version = old.metadata.version
-        profile = make(version + 1, max(self._clock(), old.metadata.updated_at_ms + 1))
+        profile = make(self._revisions.version_after(version), max(self._clock(), old.metadata.updated_at_ms + 1))
         row = stored(profile, is_default=False)
         values = profile_values(profile, row)
         if not self._database.run(_REPLACE, (*values[2:], old.registry, old.slug, version)):
@@ -102,7 +102,7 @@ class ProfileStore:
         """
         if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
             return None
-        version, now = row.version + 1, self._clock()
+        version, now = self._revisions.version_after(row.version), self._clock()
         self._registries.touch(row.registry, now)
         self._revisions.append(row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=now)
         return version

@@ -10,6 +10,7 @@ import msgspec
 from pinocchio_core.domain.profile import Registry, encode_document
 from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable, VersionConflict
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.facts import VERSION_FLOOR
 from pinocchio_core.store.revisions import REGISTRY_ITSELF, RevisionStore
 from pinocchio_core.store.rows import Author
 
@@ -25,11 +26,12 @@ _INSERT = (
     " VALUES (?, ?, ?, ?, ?)"
 )
 _REPLACE = (
-    "UPDATE profile_registries SET payload_json = ?, default_profile_slug = ?, version = version + 1,"
+    "UPDATE profile_registries SET payload_json = ?, default_profile_slug = ?, version = ?,"
     " updated_at_ms = max(?, updated_at_ms + 1) WHERE slug = ? AND version = ?"
 )
 _TOUCH = (
-    "UPDATE profile_registries SET version = version + 1, updated_at_ms = max(?, updated_at_ms + 1)"
+    "UPDATE profile_registries SET updated_at_ms = max(?, updated_at_ms + 1), version = 1 + max(version,"
+    f" coalesce((SELECT CAST(value_json AS INTEGER) FROM server_facts WHERE name = '{VERSION_FLOOR}'), 0))"
     " WHERE slug = ? RETURNING version, default_profile_slug"
 )
 _DELETE = "DELETE FROM profile_registries WHERE slug = ? AND version = ?"
@@ -145,7 +147,7 @@ class RegistryStore:
         """Add a registry; a slug that was used before goes on counting. AlreadyExists where it is taken."""
         if self.exists(registry.slug):
             raise AlreadyExists(f'registry "{registry.slug}"', current=self.read(registry.slug).current())
-        version = self._revisions.last_version(registry.slug, REGISTRY_ITSELF) + 1
+        version = self._revisions.first_version(registry.slug, REGISTRY_ITSELF)
         payload, now = encode_document(registry), self._clock()
         self._database.run(_INSERT, (registry.slug, payload.decode(), now, version, registry.default_profile_slug))
         self._record(registry.slug, version, "create_registry", payload, author)
@@ -153,9 +155,10 @@ class RegistryStore:
     def replace(self, registry: Registry, *, version: int, op: str, author: Author) -> bool:
         """Write a registry over its row of this version; False where the row has moved on."""
         payload, default = encode_document(registry), registry.default_profile_slug
-        if not self._database.run(_REPLACE, (payload.decode(), default, self._clock(), registry.slug, version)):
+        new = self._revisions.version_after(version)
+        if not self._database.run(_REPLACE, (payload.decode(), default, new, self._clock(), registry.slug, version)):
             return False
-        self._record(registry.slug, version + 1, op, payload, author)
+        self._record(registry.slug, new, op, payload, author)
         return True
 
     def forget_default(self, slug: str) -> None:
@@ -166,7 +169,7 @@ class RegistryStore:
         """Remove an empty registry of this version; False where the row has moved on."""
         if not self._database.run(_DELETE, (slug, version)):
             return False
-        self._record(slug, version + 1, "delete_registry", None, author)
+        self._record(slug, self._revisions.version_after(version), "delete_registry", None, author)
         return True
 
     def _record(self, slug: str, version: int, op: str, payload: bytes | None, author: Author) -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.facts import Facts
 from pinocchio_core.store.rows import Author
 
 REGISTRY_ITSELF: Final = ""
@@ -20,6 +21,7 @@ class RevisionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._facts = Facts(database)
 
     def append(
         self, registry: str, slug: str, version: int, *, op: str, payload: bytes | None, author: Author, at_ms: int
@@ -29,6 +31,10 @@ class RevisionStore:
         values = (registry, slug, version, op, text, author.actor, author.source, author.reason, at_ms)
         self._database.run(_APPEND, values)
 
-    def last_version(self, registry: str, slug: str) -> int:
-        """The highest version the profile ever had, 0 if there never was one; deletions count."""
-        return self._database.rows(_LAST, (registry, slug))[0][0] or 0
+    def first_version(self, registry: str, slug: str) -> int:
+        """The version of what is created: above the highest that its slug ever had; deletions count."""
+        return self.version_after(self._database.rows(_LAST, (registry, slug))[0][0] or 0)
+
+    def version_after(self, version: int) -> int:
+        """The version of the next change, which is also above everything there was before a restore."""
+        return max(version, self._facts.version_floor()) + 1
