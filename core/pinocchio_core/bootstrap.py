@@ -9,6 +9,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.store import Store
 from pinocchio_core.web.app import App, create_app
@@ -21,6 +22,7 @@ class Program:
     app: App
     host: Host
     store: Store
+    keeper: Keeper
     created: bool
     """Whether the database is new."""
     notices: Sequence[str]
@@ -29,6 +31,7 @@ class Program:
     def close(self) -> None:
         """Tell the plugins, then close the database."""
         self.host.shutdown()
+        self.keeper.stop()
         self.store.close()
 
 
@@ -61,4 +64,6 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     except BaseException:
         store.close()
         raise
-    return Program(app=app, host=host, store=store, created=opened.created, notices=opened.notices)
+    keeper = Keeper(opened.database)
+    keeper.start()
+    return Program(app=app, host=host, store=store, keeper=keeper, created=opened.created, notices=opened.notices)

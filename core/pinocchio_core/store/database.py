@@ -3,17 +3,33 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import peewee
 
-from pinocchio_core.errors import StoreReadOnly
+from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailable
+from pinocchio_core.store.connections import Connections
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import FAULTS, fault_of, mapped
 from pinocchio_core.store.gate import WriteGate
+from pinocchio_core.store.guard import Mark, mark_of
+
+
+@dataclass
+class Tally:
+    """What happened to a database since it was opened, for metrics."""
+
+    checkpoints: int = 0
+    checkpoint_s: float = 0.0
+    checkpoints_blocked: int = 0
+    """Those that a reader or a writer kept from finishing."""
+    reopened: int = 0
+    """How often its file was found replaced or written by others."""
 
 
 class Database:
@@ -24,19 +40,30 @@ class Database:
     itself: building one with Peewee costs ten times the read, and a model object fifteen times.
     """
 
-    def __init__(self, dsn: Dsn) -> None:
+    def __init__(self, dsn: Dsn, *, admit: Callable[[], None] = lambda: None) -> None:
+        """`admit` raises DatabaseRefused where the file at the DSN's path is not one to serve."""
         self.dsn = dsn
+        self.tally = Tally()
+        self.written = threading.Event()
+        """Set by every write."""
         pragmas = dict(dsn.pragmas)
         if dsn.read_only or dsn.path is None:
             pragmas.pop("journal_mode", None)  # a change of mode is a write, and memory has none
         self.peewee = peewee.SqliteDatabase(
-            dsn.uri, pragmas=pragmas, timeout=dsn.busy_timeout_ms / 1000, uri=True, check_same_thread=False
+            dsn.uri,
+            pragmas=pragmas,
+            timeout=dsn.busy_timeout_ms / 1000,
+            uri=True,
+            check_same_thread=False,
+            factory=self._new_connection,
         )
-        self._own = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._connections_lock = threading.Lock()
-        gate = None if dsn.path is None or dsn.read_only else gate_path(dsn.path)
-        self._gate = WriteGate(gate, timeout_ms=dsn.busy_timeout_ms)
+        self._admit = admit
+        self._connections = Connections(self._open, self._forget)
+        self.gate = WriteGate(
+            None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
+        )
+        self._file: Mark | None = None
+        self._refusal: str | None = None
 
     @property
     def read_only(self) -> bool:
@@ -45,9 +72,11 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement; none is left unread, which would keep checkpoints from finishing."""
+        slot = self._connections.slot()
         try:  # as `mapped`, without the cost of a context manager on every read
-            connection = getattr(self._own, "connection", None) or self.connect()
-            return connection.execute(sql, parameters).fetchall()
+            with slot.lock:
+                connection = slot.connection or self._connections.open(slot)
+                return connection.execute(sql, parameters).fetchall()
         except FAULTS as error:
             fault = fault_of(error)
             if fault is None:
@@ -60,14 +89,20 @@ class Database:
 
         Raises:
             StoreReadOnly: the database was opened read-only.
-            StoreUnavailable: it stayed locked beyond the busy timeout, or the disk failed.
+            StoreUnavailable: it stayed locked beyond the busy timeout, the disk failed, or the file is another one.
         """
         if self.read_only:
             raise StoreReadOnly("it was opened with mode=ro, immutable or query_only")
-        with self._gate.hold(), mapped():
-            self.connect()
-            with self.peewee.atomic("IMMEDIATE"):
-                yield
+        with self.gate.hold(), mapped():
+            self._require_same_file()
+            slot = self._connections.slot()
+            with slot.lock:
+                self._connections.open(slot)
+                with self.peewee.atomic("IMMEDIATE"):
+                    yield
+            self._note_file()
+        if not self.written.is_set():
+            self.written.set()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement inside `write`; returns the number of rows it changed."""
@@ -75,24 +110,139 @@ class Database:
 
     def connect(self) -> sqlite3.Connection:
         """This thread's connection, opened when it is first asked for."""
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            self.peewee.connect(reuse_if_open=True)
-            connection = self._own.connection = self.peewee.connection()  # type: ignore[no-untyped-call]  # stubs
-            with self._connections_lock:
-                self._connections.append(connection)
-        return connection
+        slot = self._connections.slot()
+        with slot.lock:
+            return self._connections.open(slot)
+
+    def keep_watch(self) -> None:
+        """From now on notice when the file is removed, replaced, or written by anything but SQLite; see `watch`."""
+        if self.dsn.path is None or self.read_only:
+            return
+        with self.gate.hold():
+            self._file = mark_of(self.dsn.path)
+            self.gate.note(self._file)
+
+    def looks_the_same(self) -> bool:
+        """Whether the path still leads to the file that was opened; costs next to nothing."""
+        if self._file is None or self.dsn.path is None:
+            return True
+        found = mark_of(self.dsn.path)
+        return self._refusal is None and found is not None and self._is_there(found) and self.gate.noted(found)
+
+    def watch(self) -> None:
+        """Look whether the file is still the one that was opened; each write does so too.
+
+        Raises:
+            StoreUnavailable: it was replaced, and is open again for the next request, or cannot be.
+        """
+        with self.gate.hold(timeout_ms=100), mapped():
+            self._require_same_file()
+
+    def checkpoint(self, *, wait_ms: int) -> bool:
+        """Bring everything into the main file and empty the write-ahead log; False where a reader was in the way.
+
+        Waits for other writers, and then for readers, for `wait_ms` each.
+
+        Raises:
+            StoreUnavailable: a writer did not end in time, the disk failed, or the file is another one.
+        """
+        with self.gate.hold(timeout_ms=wait_ms), mapped():
+            self._require_same_file()
+            began = time.perf_counter()
+            self.rows(f"PRAGMA busy_timeout = {wait_ms}")
+            try:
+                blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+            finally:
+                self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
+            self._note_file()
+        self.tally.checkpoints += 1
+        self.tally.checkpoint_s += time.perf_counter() - began
+        self.tally.checkpoints_blocked += blocked
+        return not blocked
 
     def close(self) -> None:
-        """Close the connections of all threads; the last one to close empties the write-ahead log."""
-        with self._connections_lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-        self._own = threading.local()
+        """Close the connections of all threads; with the last of all programs SQLite empties the write-ahead log."""
+        self._connections.close()
+        self.gate.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._refusal is not None:
+            raise StoreUnavailable(self._refusal)
+        self.peewee.connect(reuse_if_open=True)
+        connection: sqlite3.Connection = self.peewee.connection()  # type: ignore[no-untyped-call]  # stubs
+        return connection
+
+    def _new_connection(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        """A connection that has read nothing yet, to the file that was opened and to no other.
+
+        A first statement on another file would play the write-ahead log of this one over it.
+        """
+        connection = sqlite3.Connection(*arguments, **{**options, "factory": sqlite3.Connection})
+        if self._file and self.dsn.path and not self._is_there(mark_of(self.dsn.path)):
+            connection.close()
+            raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
+        return connection
+
+    def _forget(self) -> None:
         if not self.peewee.is_closed():
             self.peewee.close()
-        self._gate.close()
+
+    def _is_there(self, found: Mark | None) -> bool:
+        """Whether what was found at the path is the file that was opened."""
+        return found is not None and self._file is not None and found.same_file(self._file)
+
+    def _require_same_file(self) -> None:
+        """Go on with the file that was opened; inside the gate, and outside of this thread's slot."""
+        if self._file is None or self.dsn.path is None:
+            return
+        if self.looks_the_same():
+            return
+        found = mark_of(self.dsn.path)
+        same = self._is_there(found)
+        self._reopen(self.dsn.path, found)
+        if not same:
+            raise StoreUnavailable(f"{self.dsn.path} was replaced by another file, which is served from now on")
+
+    def _reopen(self, path: Path, found: Mark | None) -> None:
+        """Drop the connections to what was at the path, and serve what is there now, if it is sound."""
+        self._refusal = f"{path} was replaced and is being looked at"
+        self._connections.close()
+        self.tally.reopened += 1
+        if found is None:
+            self._refusal = f"{path} is gone; put it back, or stop the server and restore a backup"
+            raise StoreUnavailable(self._refusal, retry_after_s=5)
+        if not self._is_there(found) and not self.gate.noted(found):
+            # they belong to the file that was there, and would be played over the new one; where another process
+            # has noted the new one, it has done this before
+            for suffix in ("-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+        self._file = found
+        damage = self._damage()
+        if damage != "ok":
+            self._connections.close()
+            self._refusal = f"{path} was replaced or written by another program, and cannot be served: {damage}"
+            raise StoreUnavailable(self._refusal, retry_after_s=5)
+        self._file = mark_of(path)
+        self.gate.note(self._file)
+
+    def _damage(self) -> str:
+        """What is wrong with the file at the path, `ok` where nothing is; opens it."""
+        try:
+            self._admit()
+            self._refusal = None
+            return str(self.rows("PRAGMA quick_check(1)")[0][0])
+        except (DatabaseRefused, StoreUnavailable) as error:
+            return str(error)
+
+    def _note_file(self) -> None:
+        """After a commit: remember what the file looks like, and make sure that it went into the one at the path."""
+        if self._file is None or self.dsn.path is None:
+            return
+        found = mark_of(self.dsn.path)
+        if found is None or not self._is_there(found):
+            raise StoreUnavailable(f"{self.dsn.path} was removed or replaced while it was written")
+        if not self.gate.noted(found):
+            self.gate.note(found)
 
 
 def gate_path(path: Path) -> Path:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pinocchio_core.errors import StoreUnavailable
+from pinocchio_core.store.guard import MARK_BYTES, Mark
 
 try:
     import fcntl
@@ -27,27 +28,47 @@ class WriteGate:
     def __init__(self, path: Path | None, *, timeout_ms: int) -> None:
         """`path` is the file to lock, `None` for a database that no other process can open."""
         self._timeout_s = timeout_ms / 1000
+        self.waits = 0
+        """How many writers had to wait."""
+        self.wait_s = 0.0
         self._lock = threading.Lock()
         self._file = None if path is None or fcntl is None else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Be the only writer.
+    def hold(self, *, timeout_ms: int | None = None) -> Iterator[None]:
+        """Be the only writer; waits for the busy timeout unless told otherwise.
 
         Raises:
-            StoreUnavailable: another writer did not let go within the busy timeout.
+            StoreUnavailable: another writer did not let go in time.
         """
-        deadline = time.monotonic() + self._timeout_s
-        if not self._lock.acquire(timeout=self._timeout_s):
+        began = time.monotonic()
+        timeout_s = self._timeout_s if timeout_ms is None else timeout_ms / 1000
+        waited = not self._lock.acquire(blocking=False)
+        if waited and not self._lock.acquire(timeout=timeout_s):
             raise StoreUnavailable("another write of this server did not end within the busy timeout")
         try:
-            self._lock_file(deadline)
+            waited |= self._lock_file(began + timeout_s)
             try:
+                if waited:
+                    self.waits += 1
+                    self.wait_s += time.monotonic() - began
                 yield
             finally:
                 self._unlock_file()
         finally:
             self._lock.release()
+
+    def noted(self, mark: Mark) -> bool:
+        """Whether this is what the database file looked like after the last write or checkpoint through the gate.
+
+        Where no file is locked, nobody else is known, and every mark is.
+        """
+        return self._file is None or os.pread(self._file, MARK_BYTES, 0) == mark.text()
+
+    def note(self, mark: Mark | None) -> None:
+        """Remember what the database file looks like now, for every process; inside `hold`."""
+        if self._file is not None and mark is not None:
+            os.pwrite(self._file, mark.text(), 0)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -55,19 +76,21 @@ class WriteGate:
             os.close(self._file)
             self._file = None
 
-    def _lock_file(self, deadline: float) -> None:
-        if self._file is None:
-            return
-        while True:
+    def _lock_file(self, deadline: float) -> bool:
+        """Lock the file; True where that had to wait."""
+        waited = False
+        while self._file is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     reason = "another process did not end its write within the busy timeout"
                     raise StoreUnavailable(reason) from None
+                waited = True
                 time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311  jitter, no secret
             else:
-                return
+                break
+        return waited
 
     def _unlock_file(self) -> None:
         if self._file is not None:

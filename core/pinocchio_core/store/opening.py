@@ -48,11 +48,12 @@ def open_database(dsn: Dsn) -> Opened:
         path, dsn = dsn.path, _as_writable(dsn, dsn.path)
         if not created:
             _require_ours(dsn, path)
-    database = Database(dsn)
+    database = Database(dsn, admit=lambda: _require_current(dsn))
     try:
         with _refused(dsn.path):
             _connect(database)
             notices = () if dsn.read_only else tuple(migrations.migrate(database))
+            database.keep_watch()
     except BaseException:
         database.close()
         raise
@@ -128,6 +129,24 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
         raise DatabaseRefused(
             f"{path} has an older layout and is opened read-only",
             next_step="open it once with `pinocchio web-chat` where it can be written",
+        )
+
+
+def _require_current(dsn: Dsn) -> None:
+    """Raise DatabaseRefused where a file that replaced the open one cannot be served without a new start."""
+    if dsn.path is None:
+        return
+    _require_ours(dsn, dsn.path)
+    probe = Database(replace(dsn, pragmas={}, uri_parameters={"mode": "ro"}))
+    try:
+        with _refused(dsn.path):
+            version = migrations.version_of(probe)
+    finally:
+        probe.close()
+    if version != migrations.LATEST:
+        raise DatabaseRefused(
+            f"{dsn.path} has layout {version}, this program {migrations.LATEST}",
+            next_step="start the server again, which brings it up to date",
         )
 
 
