@@ -29,8 +29,10 @@ class WriteGate:
         """`path` is the file to lock, `None` for a database that no other process can open."""
         self._timeout_s = timeout_ms / 1000
         self.waits = 0
-        """How many writers had to wait."""
+        """How many writers had to wait and got in."""
         self.wait_s = 0.0
+        self.timeouts = 0
+        """How many did not get in."""
         self._lock = threading.Lock()
         self._file = None if path is None or fcntl is None else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
@@ -45,6 +47,7 @@ class WriteGate:
         timeout_s = self._timeout_s if timeout_ms is None else timeout_ms / 1000
         waited = not self._lock.acquire(blocking=False)
         if waited and not self._lock.acquire(timeout=timeout_s):
+            self.timeouts += 1
             raise StoreUnavailable("another write of this server did not end within the busy timeout")
         try:
             waited |= self._lock_file(began + timeout_s)
@@ -84,6 +87,7 @@ class WriteGate:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
+                    self.timeouts += 1
                     reason = "another process did not end its write within the busy timeout"
                     raise StoreUnavailable(reason) from None
                 waited = True

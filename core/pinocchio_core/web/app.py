@@ -22,7 +22,7 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 def create_app(store: Store, host: Host, *, default_registry: str, version: str, root: str = "") -> App:
     """The app over an open store and a started host; every route is under the prefix `root`."""
-    metrics = Metrics(version=version)
+    metrics = Metrics(store.database, version=version)
     app: App = falcon.App(middleware=[RequestTrace(metrics)])
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.secure_cookies_by_default = False

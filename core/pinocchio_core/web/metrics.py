@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from pinocchio_core.store.database import Database
+from pinocchio_core.store.keeper import wal_bytes
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LABELS = ("route", "method", "status")
@@ -55,13 +58,45 @@ class RequestTimes(Collector):
         yield family
 
 
+class StoreTimes(Collector):
+    """What happened to the database since it was opened, read when it is asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        """Waits of writers, checkpoints, and the write-ahead log."""
+        tally, gate, path = self._database.tally, self._database.gate, self._database.dsn.path
+        for name, text, value in (
+            ("store_write_waits", "Writes that had to wait for another one.", gate.waits),
+            ("store_write_wait_seconds", "How long those waited.", gate.wait_s),
+            (
+                "store_write_timeouts",
+                "Writes and checkpoints that did not get in within the busy timeout.",
+                gate.timeouts,
+            ),
+            ("store_checkpoints", "Checkpoints of the write-ahead log.", tally.checkpoints),
+            ("store_checkpoint_seconds", "How long those took.", tally.checkpoint_s),
+            ("store_checkpoints_blocked", "Checkpoints that a reader kept from finishing.", tally.checkpoints_blocked),
+            (
+                "store_file_changes",
+                "Times the database file was replaced, removed or written by others.",
+                tally.reopened,
+            ),
+        ):
+            yield CounterMetricFamily(f"pinocchio_{name}", text, value=value)
+        size = 0 if path is None else wal_bytes(f"{path}-wal")
+        yield GaugeMetricFamily("pinocchio_store_wal_bytes", "Size of the write-ahead log.", value=size)
+
+
 class Metrics:
     """The collectors of one app."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, *, version: str) -> None:
+    def __init__(self, database: Database, *, version: str) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(StoreTimes(database))
         self.requests = RequestTimes()
         self._registry.register(self.requests)
         self.writes = Counter("pinocchio_writes", "Acknowledged writes.", ("op",), registry=self._registry)
