@@ -9,6 +9,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.files import loose_permissions
 from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.store import Store
@@ -26,7 +27,7 @@ class Program:
     created: bool
     """Whether the database is new."""
     notices: Sequence[str]
-    """What was repaired while opening it."""
+    """What was repaired while opening it, and who else can get at it."""
 
     def close(self) -> None:
         """Tell the plugins, then close the database."""
@@ -64,6 +65,7 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     except BaseException:
         store.close()
         raise
+    notices = (*opened.notices, *(loose_permissions(dsn.path) if dsn.path else ()))
     keeper = Keeper(opened.database)
     keeper.start()
-    return Program(app=app, host=host, store=store, keeper=keeper, created=opened.created, notices=opened.notices)
+    return Program(app=app, host=host, store=store, keeper=keeper, created=opened.created, notices=notices)

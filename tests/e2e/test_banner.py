@@ -159,3 +159,12 @@ def test_content_of_profiles_is_never_logged(serving, raising, tmp_path, log_for
     assert [answer.status for answer in answers] == [201, 409, 400, 500, 400, 200, 404]
     assert CANARY not in server.log
     assert CANARY not in (tmp_path / "stdout").read_text()
+
+
+def test_a_database_that_others_can_read_is_warned_of_at_the_start(serving, tmp_path):
+    path = tmp_path / "data/profiles.db"
+    with serving(tmp_path) as server:
+        assert "permissions" not in server.log
+    path.chmod(0o644)
+    with serving(tmp_path) as server:
+        server.wait_for_log(rf"WARNING.*{path} has permissions 0644.*chmod 600 {path}")

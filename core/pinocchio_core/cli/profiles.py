@@ -1,4 +1,4 @@
-"""`pinocchio profiles`: the profiles in a database, read without a server; nothing is changed."""
+"""`pinocchio profiles`: the profiles in a database, read without a server; the group of all that is done to one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,11 +10,12 @@ from typing import Any
 import click
 import msgspec
 
+from pinocchio_core.cli.backups import backup, backups, verify
 from pinocchio_core.cli.options import default_registry_option, store_options
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, SettingsError
 from pinocchio_core.settings import parse_registry, parse_store
-from pinocchio_core.store.database import create_file
+from pinocchio_core.store.files import create_file
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.original import LAYOUT, joined
@@ -24,7 +25,11 @@ from pinocchio_core.store.store import Store
 
 @click.group()
 def profiles() -> None:
-    """Look at profiles in a database; a server may have it open."""
+    """Look at the profiles in a database and back it up; a server may have it open."""
+
+
+for _command in (backup, backups, verify):
+    profiles.add_command(_command)
 
 
 @profiles.command("list")

@@ -1,6 +1,5 @@
 """One open database: a connection for each thread, and the way every write goes."""
 
-import os
 import sqlite3
 import threading
 import time
@@ -248,18 +247,3 @@ class Database:
 def gate_path(path: Path) -> Path:
     """The file beside the database that writers lock."""
     return path.with_name(path.name + ".lock")
-
-
-def create_file(path: Path) -> bool:
-    """Make the file and its missing folders for their owner alone; False where the file was there already.
-
-    SQLite gives `-wal` and `-shm` the permissions of the database file.
-    """
-    missing = [parent for parent in path.parents if not parent.exists()]
-    for parent in reversed(missing):
-        parent.mkdir(mode=0o700, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return False
-    return True

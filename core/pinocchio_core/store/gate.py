@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pinocchio_core.errors import StoreUnavailable
+from pinocchio_core.store.files import create_file
 from pinocchio_core.store.guard import MARK_BYTES, Mark
 
 try:
@@ -34,7 +35,7 @@ class WriteGate:
         self.timeouts = 0
         """How many did not get in."""
         self._lock = threading.Lock()
-        self._file = None if path is None or fcntl is None else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = None if path is None or fcntl is None else _opened(path)
 
     @contextmanager
     def hold(self, *, timeout_ms: int | None = None) -> Iterator[None]:
@@ -99,3 +100,8 @@ class WriteGate:
     def _unlock_file(self) -> None:
         if self._file is not None:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def _opened(path: Path) -> int:
+    create_file(path)
+    return os.open(path, os.O_RDWR)

@@ -12,9 +12,10 @@ import peewee
 
 from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store import migrations
-from pinocchio_core.store.database import Database, create_file
+from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import FAULTS, is_locked
+from pinocchio_core.store.files import create_file, require_plain_file
 
 _PAUSE_S = 0.01
 OLDEST_SQLITE = (3, 35, 0)
@@ -84,8 +85,7 @@ def _connect(database: Database) -> None:
 
 def _prepare(dsn: Dsn, path: Path) -> bool:
     """Make sure that there is a file; True where the database is new."""
-    if path.is_dir():
-        raise DatabaseRefused(f"{path} is a folder", next_step="name a file in it, for example profiles.db")
+    require_plain_file(path)
     if dsn.read_only or dsn.uri_parameters.get("mode") == "rw":
         if not path.exists():
             raise DatabaseRefused(f"there is no database at {path}", next_step="check the path")

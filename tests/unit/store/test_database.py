@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
-from pinocchio_core.store.database import Database, create_file, gate_path
+from pinocchio_core.store.database import Database, gate_path
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.faults import FAULTS
+from pinocchio_core.store.files import create_file
 
 LOCK = """
 import sqlite3, sys

@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.store.database import Database, create_file
+from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import DEFAULT_PARAMETERS, Dsn, dsn_of_path, parse_dsn
+from pinocchio_core.store.files import create_file
 
 AWKWARD_NAMES = [
     "a?b.db",

@@ -8,9 +8,10 @@ import peewee
 import pytest
 
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
-from pinocchio_core.store.database import Database, create_file
+from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.faults import fault_of, mapped
+from pinocchio_core.store.files import create_file
 
 
 def sqlite_error(name: str, kind: type[Exception] = sqlite3.OperationalError) -> Exception:

@@ -1,0 +1,135 @@
+"""`pinocchio profiles backup | backups | verify`: copies of a database that are known to be good."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from pinocchio_core.cli.options import store_options
+from pinocchio_core.errors import SettingsError
+from pinocchio_core.host.host import Host
+from pinocchio_core.settings import parse_store
+from pinocchio_core.store import backup as backups_store
+from pinocchio_core.store.checks import Inspection, Progress
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
+    if not found:
+        raise click.BadParameter(f"{text!r} is no duration; write a number and s, m, h, d or w, for example 30d")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+@click.command()
+@click.argument("destination", required=False, type=click.Path(path_type=Path))
+@store_options
+@click.option("--keep", type=click.IntRange(1), metavar="N", help="Afterwards keep only the newest N verified ones.")
+@click.option("--max-age", callback=_seconds, metavar="AGE", help="Afterwards remove older verified ones, such as 30d.")
+@click.option("--json", "as_json", is_flag=True, help="The manifest as JSON.")
+@click.pass_obj
+def backup(
+    host: Host, /, destination: Path | None, keep: int | None, max_age: float | None, as_json: bool, **where: Any
+) -> None:
+    """Copy the database, verify the copy, and write a manifest beside it; servers may go on writing.
+
+    DESTINATION is a file that does not exist, or a folder; default: beside the database, with the time in its name.
+    The newest verified backup is never removed. Exit status: 0 where a verified copy is in place, 1 where not (then
+    nothing is left of it), 2 where the command is wrong.
+    """
+    database, now = _database(where), datetime.now().astimezone()
+    target = destination or backups_store.backup_name(database, now)
+    if target.is_dir():
+        target = target / backups_store.backup_name(database, now).name
+    plugins = {record.distribution: record.version for record in host.records}
+    with _progress("verifying") as progress:
+        manifest = backups_store.make_backup(database, target, plugins=plugins, now=now, progress=progress)
+    removed = backups_store.prune(target.with_name(database.name), keep=keep, max_age_s=max_age, now=now)
+    if as_json:
+        document = {**msgspec.to_builtins(manifest), "path": str(target), "removed": [str(each) for each in removed]}
+        _print_json(document)
+        return
+    click.echo(f"{target}: {manifest.profiles} profiles in {manifest.registries} registries, verified")
+    for each in removed:
+        click.echo(f"removed {each}")
+
+
+@click.command()
+@store_options
+@click.option("--json", "as_json", is_flag=True, help="Everything as a JSON array.")
+def backups(as_json: bool, **where: Any) -> None:
+    """List the backups beside the database, the newest first; those without a manifest are not verified."""
+    found = backups_store.list_backups(_database(where))
+    if as_json:
+        _print_json(msgspec.to_builtins(found))
+        return
+    for each in found:
+        profiles = "?" if each.profiles is None else each.profiles
+        state = "verified" if each.verified else "not verified"
+        click.echo(f"{each.created_at}  {each.size_bytes:>14,} bytes  {profiles:>8} profiles  {state:<12}  {each.path}")
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@store_options
+@click.option("--json", "as_json", is_flag=True, help="The findings as a JSON object.")
+def verify(path: Path | None, as_json: bool, **where: Any) -> None:
+    """Look at every page and document of a database or a backup, and compare it with its manifest.
+
+    PATH is the file; default: the database. Nothing is changed, and servers may go on. Exit status: 0 where it is
+    sound, 1 where it is not or cannot be read, 2 where the command is wrong.
+    """
+    with _progress("verifying") as progress:
+        found = backups_store.verify(path or _database(where), progress=progress)
+    if as_json:
+        _print_json({**vars(found), "path": str(found.path), "sound": found.sound})
+    else:
+        _print_found(found)
+    if not found.sound:
+        click.get_current_context().exit(1)
+
+
+def _print_found(found: Inspection) -> None:
+    state = "sound" if found.sound else "NOT sound"
+    click.echo(
+        f"{found.path}: {state}, {found.profiles} profiles in {found.registries} registries, layout {found.layout}"
+    )
+    for problem in found.problems:
+        click.echo(f"  {problem}")
+
+
+def _database(where: dict[str, Any]) -> Path:
+    dsn = parse_store(where["profile_registry_db"], where["profile_registry_dsn"])
+    if dsn.path is None:
+        raise SettingsError("a database in memory has no file", next_step="name a database file")
+    return dsn.path
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    stream = sys.stderr
+    if not stream.isatty():
+        yield lambda _, __: None
+        return
+    with click.progressbar(length=1, label=label, file=stream) as bar:
+        yield partial(_advance, bar)
+
+
+def _advance(bar: Any, done: int, total: int) -> None:
+    bar.length = max(total, 1)
+    bar.update(done - bar.pos)
+
+
+def _print_json(document: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

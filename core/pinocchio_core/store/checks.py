@@ -1,0 +1,154 @@
+"""Whether a database is whole: its pages, its references, and each document against its checksum."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pinocchio_core.domain.profile import Registry
+from pinocchio_core.errors import DatabaseRefused, RowUnreadable
+from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.migrations import APPLICATION_ID, LATEST
+from pinocchio_core.store.rows import StoredProfile
+
+MAX_PROBLEMS = 100
+_PAGE = 500
+_PROFILES = (
+    "SELECT registry_slug, slug, CAST(payload_json AS BLOB), payload_sha256, version FROM profiles"
+    " WHERE (registry_slug, slug) > (?, ?) ORDER BY registry_slug, slug LIMIT ?"
+)
+_decode_registry = msgspec.json.Decoder(Registry).decode
+
+Progress = Callable[[int, int], None]
+"""Called with how many profiles were looked at, and how many there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found in a database."""
+
+    path: Path
+    size_bytes: int
+    layout: int
+    """The layout's version, 0 for the original program's."""
+    registries: int
+    profiles: int
+    revisions: int
+    content_sha256: str
+    """Over every registry and profile, and how far the history goes; equal where the content is."""
+    highest_version: int
+    problems: tuple[str, ...]
+    """At most MAX_PROBLEMS."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def inspect_database(path: Path, *, progress: Progress = lambda _, __: None) -> Inspection:
+    """Look at every page and every document of a database, without changing it.
+
+    Raises:
+        DatabaseRefused: there is no database of ours at the path.
+    """
+    require_file(path)
+    try:
+        with closing(
+            sqlite3.connect(f"{dsn_of_path(str(path)).uri.partition('?')[0]}?mode=ro", uri=True)
+        ) as connection:
+            connection.isolation_level = None
+            connection.execute("BEGIN")
+            return _inspected(path, connection, progress)
+    except sqlite3.Error as error:
+        raise DatabaseRefused(
+            f"{path} cannot be read as a database: {error}", next_step="take another backup, or restore one"
+        ) from error
+
+
+def require_file(path: Path) -> None:
+    """Raise DatabaseRefused where there is no file with something in it at the path."""
+    if not path.is_file():
+        raise DatabaseRefused(f"there is no file at {path}", next_step="check the path")
+    if path.stat().st_size == 0:
+        raise DatabaseRefused(f"{path} is empty, which is no database", next_step="name another file")
+
+
+def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress) -> Inspection:
+    def number(sql: str) -> int:
+        return int(connection.execute(sql).fetchall()[0][0] or 0)
+
+    layout, mark = number("PRAGMA user_version"), number("PRAGMA application_id")
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+    if "profile_registries" not in tables or mark != (APPLICATION_ID if layout else 0) or layout > LATEST:
+        raise DatabaseRefused(
+            f"{path} is not a database of this program, or of a newer version of it"
+            f" (application_id {mark:#x}, layout {layout})",
+            next_step="name another file, or use the version that wrote it",
+        )
+    digest, problems = hashlib.sha256(), list(_page_problems(connection))
+    problems += _registry_problems(connection, digest, original=layout == 0)
+    if layout == 0:
+        counts = {"profiles": 0, "revisions": 0, "highest_version": 0}
+    else:
+        counts = {
+            "profiles": number("SELECT count(*) FROM profiles"),
+            "revisions": number("SELECT count(*) FROM profile_revisions"),
+            "highest_version": number(
+                "SELECT max(version) FROM (SELECT max(version) AS version FROM profile_revisions"
+                " UNION ALL SELECT max(version) FROM profiles UNION ALL SELECT max(version) FROM profile_registries)"
+            ),
+        }
+        digest.update(f"{counts['revisions']} {number('SELECT max(seq) FROM profile_revisions')}".encode())
+        problems += _profile_problems(connection, digest, lambda done: progress(done, counts["profiles"]))
+    return Inspection(
+        path=path,
+        size_bytes=number("PRAGMA page_count") * number("PRAGMA page_size"),
+        layout=layout,
+        registries=number("SELECT count(*) FROM profile_registries"),
+        content_sha256=digest.hexdigest(),
+        problems=tuple(problems[:MAX_PROBLEMS]),
+        **counts,
+    )
+
+
+def _page_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_PROBLEMS})").fetchall():
+        if text != "ok":
+            yield str(text)
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
+        yield f"row {row} of {table} has no {parent}"
+
+
+def _registry_problems(connection: sqlite3.Connection, digest: "hashlib._Hash", *, original: bool) -> Iterator[str]:
+    rows = connection.execute(
+        "SELECT slug, CAST(payload_json AS BLOB) FROM profile_registries ORDER BY slug"
+    ).fetchall()
+    for slug, payload in rows:
+        digest.update(payload)
+        try:
+            if original:
+                msgspec.json.decode(payload)
+            else:
+                _decode_registry(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            yield f'registry "{slug}": {error}'
+
+
+def _profile_problems(
+    connection: sqlite3.Connection, digest: "hashlib._Hash", progress: Callable[[int], None]
+) -> Iterator[str]:
+    done, last = 0, ("", "")
+    while rows := connection.execute(_PROFILES, (*last, _PAGE)).fetchall():
+        for registry, slug, payload, sha256, version in rows:
+            digest.update(f"{registry} {slug} {version} {sha256}\n".encode())
+            try:
+                StoredProfile(registry, slug, payload, sha256, version, is_default=False).profile()
+            except RowUnreadable as error:
+                yield str(error)
+        done, last = done + len(rows), (rows[-1][0], rows[-1][1])
+        progress(done)

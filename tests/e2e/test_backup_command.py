@@ -1,0 +1,70 @@
+"""`pinocchio profiles backup | backups | verify`, as an operator runs them."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+PROFILES = "/api/chat/profiles"
+
+
+def test_a_backup_beside_a_running_server_has_what_was_acknowledged(serving, run, tmp_path):
+    variables = {"PINOCCHIO_PROFILE_REGISTRY_DB": tmp_path / "data/profiles.db"}
+    with serving(tmp_path) as server:
+        assert server.request("POST", PROFILES, {"slug": "mine"}).status == 201
+        done = run(tmp_path, "profiles", "backup", "--json", **variables)
+        listed = server.request("GET", PROFILES).json
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest = json.loads(done.stdout)
+    assert manifest["profiles"] == len(listed)
+    assert manifest["plugins"]["pinocchio-webchat"]
+    copy = {"PINOCCHIO_PROFILE_REGISTRY_DB": manifest["path"]}
+    assert [each["slug"] for each in json.loads(run(tmp_path, "profiles", "list", "--json", **copy).stdout)] == [
+        each["slug"] for each in listed
+    ]
+    (found,) = json.loads(run(tmp_path, "profiles", "backups", "--json", **variables).stdout)
+    assert (found["path"], found["verified"]) == (manifest["path"], True)
+    assert "verified" in run(tmp_path, "profiles", "backups", **variables).stdout
+    assert run(tmp_path, "profiles", "verify", manifest["path"]).returncode == 0
+
+
+def test_verify_says_what_is_wrong_and_exits_with_1(serving, run, tmp_path):
+    path = tmp_path / "data/profiles.db"
+    with serving(tmp_path):
+        pass
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE profiles SET payload_json = '{}' WHERE slug = 'default'")
+    done = run(tmp_path, "profiles", "verify", path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert 'profile "default" in registry "default" is unreadable' in done.stdout
+    document = json.loads(run(tmp_path, "profiles", "verify", path, "--json").stdout)
+    assert document["sound"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("verify", "missing.db"), 1, "there is no file at missing.db"),
+        (("backup", "--profile-registry-db", "missing.db"), 1, "there is no file at"),
+        (("backup", "--profile-registry-db", ":memory:"), 2, "a database in memory has no file"),
+        (("backup", "--max-age", "soon"), 2, "is no duration"),
+        (("backup", "--keep", "0"), 2, "--keep"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_message(run, tmp_path, arguments, code, said):
+    done = run(tmp_path, "profiles", *arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_old_backups_are_removed_after_a_new_one(serving, run, tmp_path):
+    variables = {"PINOCCHIO_PROFILE_REGISTRY_DB": tmp_path / "data/profiles.db"}
+    with serving(tmp_path):
+        pass
+    (tmp_path / "kept").mkdir()
+    first = json.loads(run(tmp_path, "profiles", "backup", "kept/profiles.db.bak.1", "--json", **variables).stdout)
+    second = json.loads(run(tmp_path, "profiles", "backup", "kept", "--keep", "1", "--json", **variables).stdout)
+    assert second["removed"] == [first["path"]]
+    assert not (tmp_path / first["path"]).exists()
