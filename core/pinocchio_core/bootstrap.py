@@ -3,6 +3,7 @@
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
@@ -12,6 +13,7 @@ from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.files import loose_permissions
 from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.presence import Presence
 from pinocchio_core.store.store import Store
 from pinocchio_core.web.app import App, create_app
 
@@ -24,6 +26,8 @@ class Program:
     host: Host
     store: Store
     keeper: Keeper
+    presence: Presence | None
+    """Tells others that this process has the database file open for writing."""
     created: bool
     """Whether the database is new."""
     notices: Sequence[str]
@@ -34,6 +38,8 @@ class Program:
         self.host.shutdown()
         self.keeper.stop()
         self.store.close()
+        if self.presence:
+            self.presence.close()
 
 
 def version() -> str:
@@ -54,7 +60,13 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     """
     if strict:
         host.require_sound()
-    opened = open_database(dsn)
+    presence = None if dsn.path is None or dsn.read_only else _presence(dsn.path)
+    try:
+        opened = open_database(dsn)
+    except BaseException:
+        if presence:
+            presence.close()
+        raise
     store = Store(opened.database)
     try:
         fill(store, host, registry=default_registry, strict=strict)
@@ -64,8 +76,20 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
         app = create_app(store, host, default_registry=default_registry, version=version(), root=root)
     except BaseException:
         store.close()
+        if presence:
+            presence.close()
         raise
     notices = (*opened.notices, *(loose_permissions(dsn.path) if dsn.path else ()))
     keeper = Keeper(opened.database)
     keeper.start()
-    return Program(app=app, host=host, store=store, keeper=keeper, created=opened.created, notices=notices)
+    return Program(
+        app=app, host=host, store=store, keeper=keeper, presence=presence, created=opened.created, notices=notices
+    )
+
+
+def _presence(database: Path) -> Presence | None:
+    """`None` where the folder cannot be written: the database is read-only there, and opening it says why if not."""
+    try:
+        return Presence(database)
+    except OSError:
+        return None

@@ -50,9 +50,9 @@ def backup(
     database, now = _database(where), datetime.now().astimezone()
     target = destination or backups_store.backup_name(database, now)
     if target.is_dir():
-        target = target / backups_store.backup_name(database, now).name
+        target = backups_store.backup_name(database, now, target)
     plugins = {record.distribution: record.version for record in host.records}
-    with _progress("verifying") as progress:
+    with shown_progress("verifying") as progress:
         manifest = backups_store.make_backup(database, target, plugins=plugins, now=now, progress=progress)
     removed = backups_store.prune(target.with_name(database.name), keep=keep, max_age_s=max_age, now=now)
     if as_json:
@@ -89,7 +89,7 @@ def verify(path: Path | None, as_json: bool, **where: Any) -> None:
     PATH is the file; default: the database. Nothing is changed, and servers may go on. Exit status: 0 where it is
     sound, 1 where it is not or cannot be read, 2 where the command is wrong.
     """
-    with _progress("verifying") as progress:
+    with shown_progress("verifying") as progress:
         found = backups_store.verify(path or _database(where), progress=progress)
     if as_json:
         _print_json({**vars(found), "path": str(found.path), "sound": found.sound})
@@ -116,7 +116,7 @@ def _database(where: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def _progress(label: str) -> Iterator[Progress]:
+def shown_progress(label: str) -> Iterator[Progress]:
     """A progress bar on a terminal; nothing elsewhere."""
     stream = sys.stderr
     if not stream.isatty():

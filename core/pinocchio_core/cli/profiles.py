@@ -12,6 +12,8 @@ import msgspec
 
 from pinocchio_core.cli.backups import backup, backups, verify
 from pinocchio_core.cli.options import default_registry_option, store_options
+from pinocchio_core.cli.quiesce import quiesce
+from pinocchio_core.cli.restore import restore
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, SettingsError
 from pinocchio_core.settings import parse_registry, parse_store
@@ -28,7 +30,7 @@ def profiles() -> None:
     """Look at the profiles in a database and back it up; a server may have it open."""
 
 
-for _command in (backup, backups, verify):
+for _command in (backup, backups, verify, restore, quiesce):
     profiles.add_command(_command)
 
 

@@ -1,6 +1,7 @@
 """Backups: consistent copies of a database that others may be writing, verified before they count."""
 
 import hashlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -50,9 +51,14 @@ class Found(Struct, frozen=True, kw_only=True):
     """Whether a manifest of its size lies beside it; `verify` looks at the content."""
 
 
-def backup_name(database: Path, now: datetime) -> Path:
-    """Where a backup goes that was not told so: beside the database, with the local time."""
-    return database.with_name(f"{database.name}.bak.{now:%Y%m%d-%H%M%S}")
+def backup_name(database: Path, now: datetime, folder: Path | None = None) -> Path:
+    """Where a backup goes that was not told so: beside the database or in the folder, with the local time.
+
+    Where a copy of that second is there already, a number follows.
+    """
+    first = (folder or database.parent) / f"{database.name}.bak.{now:%Y%m%d-%H%M%S}"
+    names = itertools.chain([first], (first.with_name(f"{first.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if not name.exists())
 
 
 def manifest_path(backup: Path) -> Path:

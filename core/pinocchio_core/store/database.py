@@ -118,6 +118,11 @@ class Database:
         if self.dsn.path is None or self.read_only:
             return
         with self.gate.hold():
+            self.keep_note()
+
+    def keep_note(self) -> None:
+        """Take the file as it is now for the one that is open; inside the gate."""
+        if self.dsn.path is not None:
             self._file = mark_of(self.dsn.path)
             self.gate.note(self._file)
 
@@ -158,6 +163,23 @@ class Database:
         self.tally.checkpoint_s += time.perf_counter() - began
         self.tally.checkpoints_blocked += blocked
         return not blocked
+
+    @contextmanager
+    def stillness(self) -> Iterator[None]:
+        """Nobody writes, and the main file alone is complete, as long as the block runs.
+
+        Raises:
+            StoreUnavailable: a writer or a reader did not let go within the busy timeout.
+        """
+        with self.gate.hold(), mapped():
+            if self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+                raise StoreUnavailable("a reader did not end, so the write-ahead log could not be emptied")
+            slot = self._connections.slot()
+            with slot.lock:
+                self._connections.open(slot)
+                with self.peewee.atomic("IMMEDIATE"):  # other programs do not know the gate
+                    yield
+            self.keep_note()
 
     def close(self) -> None:
         """Close the connections of all threads; with the last of all programs SQLite empties the write-ahead log."""

@@ -73,6 +73,10 @@ def test_a_backup_and_its_manifest_are_for_their_owner_alone(store, make, mask):
     assert {stat.S_IMODE(each.stat().st_mode) for each in (copy, backup.manifest_path(copy))} == {0o600}
 
 
+def test_a_second_backup_of_one_second_has_a_name_of_its_own(store, make):
+    assert [make().name for _ in range(3)] == [f"profiles.db.bak.20260223-220000{end}" for end in ("", "-2", "-3")]
+
+
 def test_what_is_there_is_never_written_over(store, make):
     copy = make()
     before = copy.read_bytes()

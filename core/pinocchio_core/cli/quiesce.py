@@ -1,0 +1,59 @@
+"""`pinocchio profiles quiesce`: a command of the operator's runs while nobody writes."""
+
+import os
+import signal
+import subprocess
+from typing import Any
+
+import click
+
+from pinocchio_core.cli.options import store_options
+from pinocchio_core.errors import DatabaseRefused, SettingsError
+from pinocchio_core.settings import parse_store
+from pinocchio_core.store.opening import open_database
+
+TIMED_OUT = 124
+"""The exit code of a command that was ended, as `timeout` has it."""
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@store_options
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), default=60, show_default=True, metavar="SECONDS"
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def quiesce(command: tuple[str, ...], timeout_s: float, **where: Any) -> None:
+    """Run COMMAND while the database file alone is complete and nobody writes it.
+
+    Write the command after two dashes. Reads go on; writes wait, and are refused after their busy timeout. Exit
+    status: the command's, 124 where it took longer than --timeout and was ended, 1 where readers or writers would not
+    let go before it began, 2 where this command is wrong.
+    """
+    dsn = parse_store(where["profile_registry_db"], where["profile_registry_dsn"])
+    if dsn.path is None:
+        raise SettingsError("a database in memory has no file", next_step="name a database file")
+    if not dsn.path.exists():
+        raise DatabaseRefused(f"there is no database at {dsn.path}", next_step="check the path")
+    database = open_database(dsn).database
+    try:
+        with database.stillness():
+            code = _run(command, timeout_s)
+    finally:
+        database.close()
+    click.get_current_context().exit(code)
+
+
+def _run(command: tuple[str, ...], timeout_s: float) -> int:
+    try:
+        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603  it is the operator's own
+    except OSError as error:
+        raise DatabaseRefused(f"cannot run {command[0]}: {error.strerror}", next_step="check the command") from error
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        click.echo(f"pinocchio: {command[0]} took longer than {timeout_s:g} s and was ended", err=True)
+        return TIMED_OUT
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
