@@ -3,12 +3,13 @@
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.seeding import fill
+from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.files import loose_permissions
 from pinocchio_core.store.keeper import Keeper
@@ -60,13 +61,8 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     """
     if strict:
         host.require_sound()
-    presence = None if dsn.path is None or dsn.read_only else _presence(dsn.path)
-    try:
-        opened = open_database(dsn)
-    except BaseException:
-        if presence:
-            presence.close()
-        raise
+    opened = open_database(dsn)
+    presence = _presence(opened.database)
     store = Store(opened.database)
     try:
         fill(store, host, registry=default_registry, strict=strict)
@@ -87,9 +83,17 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     )
 
 
-def _presence(database: Path) -> Presence | None:
-    """`None` where the folder cannot be written: the database is read-only there, and opening it says why if not."""
-    try:
-        return Presence(database)
-    except OSError:
+def _presence(database: Database) -> Presence | None:
+    """`None` for a database that cannot be written; after opening, so that a refused file leaves nothing beside it."""
+    if database.dsn.path is None or database.read_only:
         return None
+    try:
+        presence = Presence(database.dsn.path)
+    except BaseException:
+        database.close()
+        raise
+    if not database.looks_the_same():
+        presence.close()
+        database.close()
+        raise DatabaseRefused(f"{database.dsn.path} was replaced while it was opened", next_step="start again")
+    return presence

@@ -125,8 +125,10 @@ def test_nothing_is_added_and_versions_go_on_from_where_they_were(opened, proble
         assert changed.json["extensions"]["acme.keys@v2"] == {"floor": [3, {"room": None}]}
 
 
-def test_sound_database_opens_without_a_warning_and_keeps_its_rows_as_they_were(opened, serving, tmp_path):
-    with opened(row(HOUSE)) as server:
+def test_sound_database_opens_without_a_warning_and_keeps_its_rows_as_they_were(database, serving, tmp_path):
+    path = database(row(HOUSE))
+    path.chmod(0o600)
+    with serving(tmp_path, "--profile-registry-db", path) as server:
         server.wait_for_log(r"opened, 2 profiles in 1 registries")
         server.stop()
         assert "WARNING" not in server.log

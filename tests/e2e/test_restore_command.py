@@ -85,7 +85,7 @@ def test_a_running_server_serves_a_live_restore_and_goes_on_counting(serving, pr
         assert _create(server, "new")["metadata"]["version"] > before
         assert done["version_floor"] >= before
     with serving(tmp_path) as server:
-        assert "wal" in server.log
+        server.wait_for_log("journal mode wal, writable")
         assert "new" in _slugs(server)
 
 
