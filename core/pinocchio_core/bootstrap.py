@@ -8,7 +8,9 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
+from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.seeding import fill
+from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.files import loose_permissions
@@ -27,6 +29,7 @@ class Program:
     host: Host
     store: Store
     keeper: Keeper
+    health: RowHealth
     presence: Presence | None
     """Tells others that this process has the database file open for writing."""
     created: bool
@@ -37,6 +40,7 @@ class Program:
     def close(self) -> None:
         """Tell the plugins, then close the database."""
         self.host.shutdown()
+        self.health.stop()
         self.keeper.stop()
         self.store.close()
         if self.presence:
@@ -69,7 +73,8 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
         host.startup(StartupInfo(version=version(), default_registry=default_registry, database_path=dsn.path))
         if strict:
             host.require_sound()
-        app = create_app(store, host, default_registry=default_registry, version=version(), root=root)
+        health = RowHealth(store, Validation(host))
+        app = create_app(store, host, health, default_registry=default_registry, version=version(), root=root)
     except BaseException:
         store.close()
         if presence:
@@ -78,8 +83,16 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     notices = (*opened.notices, *(loose_permissions(dsn.path) if dsn.path else ()))
     keeper = Keeper(opened.database)
     keeper.start()
+    health.start()
     return Program(
-        app=app, host=host, store=store, keeper=keeper, presence=presence, created=opened.created, notices=notices
+        app=app,
+        host=host,
+        store=store,
+        keeper=keeper,
+        health=health,
+        presence=presence,
+        created=opened.created,
+        notices=notices,
     )
 
 

@@ -227,7 +227,7 @@ class Overloaded(PinocchioError):
 class RowUnreadable(PinocchioError):
     """A stored row is damaged: its payload does not match its checksum, or is not what it should be."""
 
-    next_step = "replace it from a backup, or delete it; everything else is served"
+    next_step = "replace it, from a backup perhaps, or delete it; everything else is served"
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"the stored {what} is unreadable: {reason}")

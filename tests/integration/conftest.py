@@ -76,6 +76,7 @@ def _expect_problem(answer, status, title, *fields):
 
 @contextmanager
 def _nothing_written(app):
+    app.program.health.scan()  # what is not well is known before and after
     before = _state(app)
     yield
     assert _state(app) == before

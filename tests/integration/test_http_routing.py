@@ -5,7 +5,7 @@ import pytest
 PROFILES = "/api/chat/profiles"
 ALLOWED = {
     PROFILES: {"GET", "HEAD", "POST"},
-    f"{PROFILES}/agent": {"GET", "HEAD", "PATCH", "DELETE"},
+    f"{PROFILES}/agent": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
     f"{PROFILES}/agent/default": {"POST"},
     "/api/chat/profile": {"GET", "HEAD", "POST"},
     "/api/chat/registries": {"GET", "HEAD", "POST"},
@@ -23,6 +23,7 @@ READABLE = [path for path, methods in ALLOWED.items() if "GET" in methods]
 BODIES = [
     ("POST", PROFILES),
     ("PATCH", f"{PROFILES}/agent"),
+    ("PUT", f"{PROFILES}/agent"),
     ("POST", f"{PROFILES}/agent/default"),
     ("POST", "/api/chat/profile"),
     ("POST", "/api/chat/registries"),

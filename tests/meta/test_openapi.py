@@ -26,6 +26,7 @@ PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmo
 BODIES = {
     "CreateProfile": requests.CreateProfile,
     "PatchProfile": requests.PatchProfile,
+    "ReplaceProfile": requests.ReplaceProfile,
     "SetDefault": requests.SetDefault,
     "ChooseProfile": requests.ChooseProfile,
     "CreateRegistry": requests.CreateRegistry,

@@ -14,14 +14,16 @@ from pinocchio_core.cli.backups import backup, backups, verify
 from pinocchio_core.cli.options import default_registry_option, store_options
 from pinocchio_core.cli.quiesce import quiesce
 from pinocchio_core.cli.restore import restore
+from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, SettingsError
+from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, RowUnreadable, SettingsError
 from pinocchio_core.settings import parse_registry, parse_store
 from pinocchio_core.store.files import create_file
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.original import LAYOUT, joined
 from pinocchio_core.store.registries import StoredRegistry
+from pinocchio_core.store.rows import readable
 from pinocchio_core.store.store import Store
 
 
@@ -85,12 +87,25 @@ def show(slug: str, default_registry: str, **where: Any) -> None:
 )
 @click.option("--output", type=click.Path(path_type=Path), help="The file to write, which must not exist yet.")
 def export(registry: str | None, layout: str, output: Path | None, **where: Any) -> None:
-    """Write registries with all their profiles to a file or to standard output."""
+    """Write registries with all their profiles to a file or to standard output.
+
+    Rows that are damaged are named on standard error, and the exit code is 1. In JSON text they are under
+    "quarantined", as base64 of what is stored; a database in the original layout is written without them.
+    """
     if layout == "go-sqlite" and output is None:
         raise click.UsageError("--format go-sqlite needs --output FILE")
     with _store(**where) as store:
         rows = store.registries.all() if registry is None else [store.registries.read(parse_registry(registry))]
-        exported = [(row, _joined(store, row)) for row in rows]
+        damaged: list[str] = []
+        exported = [(row, _joined(store, row, damaged, raw=layout == "json")) for row in rows]
+    _write(exported, layout, output)
+    for what in damaged:
+        click.echo(f"damaged, so not exported as it should be: {what}", err=True)
+    if damaged:
+        raise SystemExit(1)
+
+
+def _write(exported: list[tuple[StoredRegistry, bytes]], layout: str, output: Path | None) -> None:
     if output is None:
         _print_json(b"[" + b",".join(payload for _, payload in exported) + b"]")
         return
@@ -106,11 +121,30 @@ def export(registry: str | None, layout: str, output: Path | None, **where: Any)
         _write_original(output, exported)
 
 
-def _joined(store: Store, row: StoredRegistry) -> bytes:
-    page = store.list_profiles(row.slug, None, ProfileFilter())
-    found = (store.profiles.read(row.slug, slug) for slug in page.slugs)
-    profiles = (each.profile() for each in found if each is not None)
-    return joined(row.registry(), version=row.version, updated_at_ms=row.updated_at_ms, profiles=profiles)
+def _joined(store: Store, row: StoredRegistry, damaged: list[str], *, raw: bool) -> bytes:
+    """A registry with its profiles; names those rows in `damaged` that are, and adds what they hold if it is `raw`."""
+    quarantined: dict[str, Any] = {}
+
+    def sound() -> Iterator[Profile]:
+        for slug in store.list_profiles(row.slug, None, ProfileFilter()).slugs:
+            stored = store.profiles.read(row.slug, slug)
+            profile = stored and readable(stored)
+            if profile:
+                yield profile
+            elif stored:
+                damaged.append(f'profile "{slug}" in registry "{row.slug}"')
+                quarantined[slug] = {"version": stored.version, "payload_base64": stored.payload}
+
+    try:
+        registry = row.registry()
+    except RowUnreadable:
+        damaged.append(f'registry "{row.slug}"')
+        unknown = RegistryMetadata(created_at_ms=0, created_by="", updated_by="", source="")
+        registry = Registry(slug=row.slug, default_profile_slug=row.default_profile_slug, metadata=unknown)
+    document = joined(registry, version=row.version, updated_at_ms=row.updated_at_ms, profiles=sound())
+    if raw and quarantined:
+        document = document[:-1] + b',"quarantined":' + msgspec.json.encode(quarantined) + b"}"
+    return document
 
 
 def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) -> None:

@@ -8,12 +8,12 @@ from pinocchio_core.domain.configs import SentUse, stored_form
 from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, MiddlewareUse, Policy, Profile, Runtime
 from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, trim
 from pinocchio_core.host.catalog import Catalog
-from pinocchio_core.service.requests import CreateProfile, PatchProfile, SentPolicy, SentRuntime
+from pinocchio_core.service.requests import PatchProfile, SentPolicy, SentRuntime
 
 _NOT_YET = Metadata(version=0, created_at_ms=0, updated_at_ms=0, created_by="", updated_by="", source="")
 
 
-def drafted(request: CreateProfile, *, registry: str, slug: str, catalog: Catalog) -> Profile:
+def drafted(request: PatchProfile, *, registry: str, slug: str, catalog: Catalog) -> Profile:
     """The new profile that a request asks for; version, times and authors come with `stamped`."""
     empty = Profile(registry=registry, slug=slug, runtime=Runtime(), policy=OPEN_POLICY, metadata=_NOT_YET)
     return changed(empty, request, catalog)

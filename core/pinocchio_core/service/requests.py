@@ -60,6 +60,10 @@ class CreateProfile(PatchProfile, frozen=True, kw_only=True, forbid_unknown_fiel
     set_default: bool | None = None
 
 
+class ReplaceProfile(PatchProfile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole profile in place of a stored one: what is left out is empty afterwards."""
+
+
 class SetDefault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which registry, and the version of it that the client saw."""
 

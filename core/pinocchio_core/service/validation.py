@@ -6,7 +6,10 @@ Everything that is wrong with a request by itself is found at once; what depends
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from pinocchio_core.domain import limits
+from pinocchio_core.domain.json_text import WHOLE
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog
@@ -37,7 +40,7 @@ class Validation:
             InvalidRequest: with every problem that can be seen without the stored profile.
         """
         tree, request, problems = opened(body, kind, target)
-        problems += self._request_problems(tree, new=kind is CreateProfile)
+        problems += self._request_problems(tree, kind)
         if problems or request is None:
             raise InvalidRequest(problems, next_step=self._next_step(problems))
         return request
@@ -56,13 +59,22 @@ class Validation:
         if problems:
             raise InvalidRequest(problems, next_step=self._next_step(problems))
 
-    def _request_problems(self, tree: dict[str, Any], *, new: bool) -> Iterator[Problem]:
-        if new:
+    def stored_problems(self, payload: bytes) -> list[Problem]:
+        """What the schemas of the installed plugins have against a stored document; plugins' hooks are not asked."""
+        try:
+            tree = msgspec.json.decode(payload, type=dict[str, Any])
+            uses = list(configs.use_problems(tree, self.catalog, new=True))
+            return uses + list(configs.extension_problems(tree, self.catalog))
+        except RecursionError:
+            return [Problem(field=WHOLE, reason="is nested too deep to be checked")]
+
+    def _request_problems(self, tree: dict[str, Any], kind: type[PatchProfile]) -> Iterator[Problem]:
+        if kind is CreateProfile:
             yield from names.slug_problems("slug", tree.get("slug"))
         yield from names.registry_problems("registry", tree.get("registry"))
         display_name = tree.get("display_name")
         yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
-        yield from configs.use_problems(tree, self.catalog, new=new)
+        yield from configs.use_problems(tree, self.catalog, new=kind is not PatchProfile)
         yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
         yield from names.settings_problems(value_at(tree, "runtime", "step_settings_patch"))
         yield from names.policy_problems(tree.get("policy"))

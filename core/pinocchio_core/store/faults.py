@@ -60,6 +60,11 @@ def is_locked(error: BaseException) -> bool:
     return any(name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) for name in _sqlite_names(error))
 
 
+def is_broken_text(error: BaseException) -> bool:
+    """Whether the exception says that a text in a row is no UTF-8."""
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8")
+
+
 def _sqlite_names(error: BaseException) -> Iterator[str]:
     """SQLite's names of the errors in the chain, the latest first."""
     link: BaseException | None = error

@@ -1,5 +1,6 @@
 """Lists of profiles: each row has its item as ready JSON, so no payload is read and nothing is decoded."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.scan import QUARANTINED, RowState
 
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
 _SELECT = "SELECT slug, CAST(item_json AS BLOB), version FROM profiles WHERE registry_slug = ? AND slug > ?"
@@ -46,8 +48,13 @@ class Page:
     """Whether there are profiles after these."""
 
 
-def list_profiles(database: Database, registry: str, default: str | None, wanted: ProfileFilter) -> Page:
-    """The profiles of a registry that are wanted, by slug; one that is damaged has its `state` and little else."""
+def list_profiles(
+    database: Database, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState]
+) -> Page:
+    """The profiles of a registry that are wanted, by slug; one that is damaged has its `state` and little else.
+
+    `states` says what else is known of rows that are not well, by slug; it holds for one version of each.
+    """
     sql, parameters = _SELECT, [registry, wanted.after]
     if wanted.tag:
         sql, parameters = sql + _TAGGED, [*parameters, wanted.tag]
@@ -58,11 +65,12 @@ def list_profiles(database: Database, registry: str, default: str | None, wanted
     more = wanted.limit is not None and len(rows) > wanted.limit
     rows = rows[:-1] if more else rows
     slugs = [row[0] for row in rows]
-    document = _joined([item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows])
+    items = [item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
+    document = _joined(_marked(rows, items, states) if states else items)
     try:
         _check_items(document)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        document = _joined([_sound(row, default) for row in rows])
+        document = _joined([_sound(row, default, states) for row in rows])
     return Page(document, slugs, more)
 
 
@@ -70,12 +78,23 @@ def _joined(items: list[bytes]) -> bytes:
     return b"[" + b",".join(items) + b"]"
 
 
-def _sound(row: tuple[Any, ...], default: str | None) -> bytes:
+def _marked(rows: Sequence[tuple[Any, ...]], items: list[bytes], states: Mapping[str, RowState]) -> list[bytes]:
+    marked = []
+    for (slug, _, version), item in zip(rows, items, strict=True):
+        state = states.get(slug)
+        marked.append(item[:-1] + state.members + b"}" if state and state.version == version else item)
+    return marked
+
+
+def _sound(row: tuple[Any, ...], default: str | None, states: Mapping[str, RowState]) -> bytes:
     slug, item, version = row
     try:
         known = msgspec.json.decode(item, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        known = {"slug": slug, "version": version, "state": "quarantined"}
+        known = {"slug": slug, "version": version, "state": QUARANTINED}
+    else:
+        state = states.get(slug)
+        known |= state.told if state and state.version == version else {}
     return msgspec.json.encode(known | {"is_default": slug == default})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pinocchio_core.domain.profile import Profile
-from pinocchio_core.errors import AlreadyExists, VersionConflict
+from pinocchio_core.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.registries import RegistryStore, clock_ms
 from pinocchio_core.store.revisions import RevisionStore
@@ -17,12 +17,14 @@ _READ = (
     " FROM profiles WHERE registry_slug = ? AND slug = ?"
 )
 _INSERT = f"INSERT INTO profiles ({PROFILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SAME_VERSION = "CAST(version AS INTEGER) = CAST(? AS INTEGER)"  # a damaged one may be anything
 _REPLACE = (
     "UPDATE profiles SET version = ?, updated_at_ms = ?, display_name = ?, description = ?, tags_json = ?,"
     " item_json = ?, payload_sha256 = ?, payload_json = ?"
-    " WHERE registry_slug = ? AND slug = ? AND version = ?"
+    f" WHERE registry_slug = ? AND slug = ? AND {_SAME_VERSION}"
 )
-_DELETE = "DELETE FROM profiles WHERE registry_slug = ? AND slug = ? AND version = ?"
+_UPDATED_AT = "SELECT CAST(updated_at_ms AS INTEGER) FROM profiles WHERE registry_slug = ? AND slug = ?"
+_DELETE = f"DELETE FROM profiles WHERE registry_slug = ? AND slug = ? AND {_SAME_VERSION}"
 _COUNT = "SELECT count(*) FROM profiles WHERE registry_slug = ?"
 
 Make = Callable[[int, int], Profile]
@@ -86,7 +88,8 @@ class ProfileStore:
         Its time is later than the old one's even where the clock was set back.
         """
         version = old.metadata.version
-        profile = make(self._revisions.version_after(version), max(self._clock(), old.metadata.updated_at_ms + 1))
+        new = self._revisions.next_version(old.registry, old.slug, version)
+        profile = make(new, max(self._clock(), old.metadata.updated_at_ms + 1))
         row = stored(profile, is_default=False)
         values = profile_values(profile, row)
         if not self._database.run(_REPLACE, (*values[2:], old.registry, old.slug, version)):
@@ -95,6 +98,22 @@ class ProfileStore:
         self._record(profile, row, "update", author)
         return Written(profile, stored(profile, is_default=True) if default == old.slug else row)
 
+    def overwrite(self, row: StoredProfile, make: Make, *, author: Author) -> Written:
+        """Write a profile over a row that was read in this transaction, whatever that holds.
+
+        Its time is later than the old one's even where the clock was set back.
+        """
+        last_ms = self._database.rows(_UPDATED_AT, (row.registry, row.slug))[0][0] or 0
+        profile = make(
+            self._revisions.next_version(row.registry, row.slug, row.version), max(self._clock(), last_ms + 1)
+        )
+        new = stored(profile, is_default=row.is_default)
+        if not self._database.run(_REPLACE, (*profile_values(profile, new)[2:], row.registry, row.slug, row.version)):
+            raise StoreUnavailable(f'profile "{row.slug}" changed inside one transaction')
+        self._registries.touch(row.registry, profile.metadata.updated_at_ms)
+        self._record(profile, new, "replace", author)
+        return Written(profile, new)
+
     def delete(self, row: StoredProfile, *, author: Author) -> int | None:
         """Remove the profile of this row and version; returns the version of the deletion.
 
@@ -102,7 +121,7 @@ class ProfileStore:
         """
         if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
             return None
-        version, now = self._revisions.version_after(row.version), self._clock()
+        version, now = self._revisions.next_version(row.registry, row.slug, row.version), self._clock()
         self._registries.touch(row.registry, now)
         self._revisions.append(row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=now)
         return version

@@ -12,29 +12,32 @@ from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.facts import VERSION_FLOOR
 from pinocchio_core.store.revisions import REGISTRY_ITSELF, RevisionStore
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.rows import UNDECODABLE, Author
 
 _COLUMNS = (
-    "slug, CAST(payload_json AS BLOB), version, updated_at_ms, default_profile_slug,"
+    "slug, CAST(payload_json AS BLOB), CAST(version AS INTEGER), CAST(updated_at_ms AS INTEGER), default_profile_slug,"
     " (SELECT count(*) FROM profiles WHERE registry_slug = profile_registries.slug)"
 )
 _ONE = f"SELECT {_COLUMNS} FROM profile_registries WHERE slug = ?"
 _ALL = f"SELECT {_COLUMNS} FROM profile_registries ORDER BY slug"
-_HEAD = "SELECT version, updated_at_ms, default_profile_slug FROM profile_registries WHERE slug = ?"
+_HEAD = (
+    "SELECT CAST(version AS INTEGER), CAST(updated_at_ms AS INTEGER), default_profile_slug"
+    " FROM profile_registries WHERE slug = ?"
+)
 _INSERT = (
     "INSERT INTO profile_registries (slug, payload_json, updated_at_ms, version, default_profile_slug)"
     " VALUES (?, ?, ?, ?, ?)"
 )
 _REPLACE = (
     "UPDATE profile_registries SET payload_json = ?, default_profile_slug = ?, version = ?,"
-    " updated_at_ms = max(?, updated_at_ms + 1) WHERE slug = ? AND version = ?"
+    " updated_at_ms = max(?, updated_at_ms + 1) WHERE slug = ? AND CAST(version AS INTEGER) = ?"
 )
 _TOUCH = (
     "UPDATE profile_registries SET updated_at_ms = max(?, updated_at_ms + 1), version = 1 + max(version,"
     f" coalesce((SELECT CAST(value_json AS INTEGER) FROM server_facts WHERE name = '{VERSION_FLOOR}'), 0))"
     " WHERE slug = ? RETURNING version, default_profile_slug"
 )
-_DELETE = "DELETE FROM profile_registries WHERE slug = ? AND version = ?"
+_DELETE = "DELETE FROM profile_registries WHERE slug = ? AND CAST(version AS INTEGER) = ?"
 
 _decode = msgspec.json.Decoder(Registry).decode
 
@@ -78,7 +81,7 @@ class StoredRegistry:
         """
         try:
             return _decode(self.payload)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise RowUnreadable(f'registry "{self.slug}"', str(error)) from error
 
 
@@ -155,7 +158,7 @@ class RegistryStore:
     def replace(self, registry: Registry, *, version: int, op: str, author: Author) -> bool:
         """Write a registry over its row of this version; False where the row has moved on."""
         payload, default = encode_document(registry), registry.default_profile_slug
-        new = self._revisions.version_after(version)
+        new = self._revisions.next_version(registry.slug, REGISTRY_ITSELF, version)
         if not self._database.run(_REPLACE, (payload.decode(), default, new, self._clock(), registry.slug, version)):
             return False
         self._record(registry.slug, new, op, payload, author)
@@ -169,7 +172,8 @@ class RegistryStore:
         """Remove an empty registry of this version; False where the row has moved on."""
         if not self._database.run(_DELETE, (slug, version)):
             return False
-        self._record(slug, self._revisions.version_after(version), "delete_registry", None, author)
+        new = self._revisions.next_version(slug, REGISTRY_ITSELF, version)
+        self._record(slug, new, "delete_registry", None, author)
         return True
 
     def _record(self, slug: str, version: int, op: str, payload: bytes | None, author: Author) -> None:

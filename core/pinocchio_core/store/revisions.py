@@ -3,7 +3,7 @@
 from typing import Final
 
 from pinocchio_core.store.database import Database
-from pinocchio_core.store.facts import Facts
+from pinocchio_core.store.facts import VERSION_FLOOR
 from pinocchio_core.store.rows import Author
 
 REGISTRY_ITSELF: Final = ""
@@ -13,7 +13,12 @@ _APPEND = (
     "INSERT INTO profile_revisions (registry_slug, slug, version, op, payload_json, actor, source, reason, at_ms)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_LAST = "SELECT max(version) FROM profile_revisions WHERE registry_slug = ? AND slug = ?"
+_TOO_HIGH = 1 << 62
+_LAST = (
+    "SELECT max(coalesce(max(version), 0),"
+    f" coalesce((SELECT CAST(value_json AS INTEGER) FROM server_facts WHERE name = '{VERSION_FLOOR}'), 0))"
+    " FROM profile_revisions WHERE registry_slug = ? AND slug = ?"
+)
 
 
 class RevisionStore:
@@ -21,7 +26,6 @@ class RevisionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._facts = Facts(database)
 
     def append(
         self, registry: str, slug: str, version: int, *, op: str, payload: bytes | None, author: Author, at_ms: int
@@ -32,9 +36,14 @@ class RevisionStore:
         self._database.run(_APPEND, values)
 
     def first_version(self, registry: str, slug: str) -> int:
-        """The version of what is created: above the highest that its slug ever had; deletions count."""
-        return self.version_after(self._database.rows(_LAST, (registry, slug))[0][0] or 0)
+        """The version of what is created: above the highest that its slug ever had, and all there was before a restore.
 
-    def version_after(self, version: int) -> int:
-        """The version of the next change, which is also above everything there was before a restore."""
-        return max(version, self._facts.version_floor()) + 1
+        Deletions count.
+        """
+        return int(self._database.rows(_LAST, (registry, slug))[0][0]) + 1
+
+    def next_version(self, registry: str, slug: str, version: int) -> int:
+        """The version after a row's, and after all that its slug ever had: a damaged row may say anything."""
+        known: object = version
+        after = known + 1 if isinstance(known, int) and known < _TOO_HIGH else 0
+        return max(self.first_version(registry, slug), after)

@@ -16,6 +16,11 @@ PROFILE_COLUMNS = (
 )
 
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a damaged payload raises."""
+_BEGINNING = b'{"registry":"'
+
+
 class ListItem(Struct, frozen=True, omit_defaults=True):
     """A profile in a list, as `item_json` keeps it; `is_default` is added when it is read."""
 
@@ -46,6 +51,10 @@ class StoredProfile(Struct, frozen=True):
     version: int
     is_default: bool
 
+    def unreadable(self, reason: str = "it is not a profile") -> RowUnreadable:
+        """The exception for this row."""
+        return RowUnreadable(self._name, reason)
+
     @property
     def _name(self) -> str:
         return f'profile "{self.slug}" in registry "{self.registry}"'
@@ -72,9 +81,9 @@ class StoredProfile(Struct, frozen=True):
         """
         payload = self.payload
         if checksum(payload) != self.sha256:
-            raise RowUnreadable(self._name, "its payload does not match its checksum")
-        if payload[:1] != b"{" or payload[-1:] != b"}":
-            raise RowUnreadable(self._name, "it is not a profile")
+            raise self.unreadable("its payload does not match its checksum")
+        if not payload.startswith(_BEGINNING) or payload[-1:] != b"}":
+            payload = encode_document(self.profile())  # no profile, or one that another program wrote
         return payload[:-1] + (b',"is_default":true}' if self.is_default else b',"is_default":false}')
 
     def profile(self) -> Profile:
@@ -84,11 +93,11 @@ class StoredProfile(Struct, frozen=True):
             RowUnreadable: the payload is not what was written, or is not a profile.
         """
         if checksum(self.payload) != self.sha256:
-            raise RowUnreadable(self._name, "its payload does not match its checksum")
+            raise self.unreadable("its payload does not match its checksum")
         try:
             return decode_profile(self.payload)
-        except msgspec.DecodeError as error:
-            raise RowUnreadable(self._name, f"it is not a profile: {error}") from error
+        except UNDECODABLE as error:
+            raise self.unreadable(f"it is not a profile: {error}") from error
 
 
 def readable(row: StoredProfile) -> Profile | None:

@@ -1,7 +1,8 @@
 """The store as the services see it: its parts, and the writes that touch more than one of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 
 from msgspec import structs
 
@@ -11,6 +12,9 @@ from pinocchio_core.store.listing import Page, ProfileFilter, list_profiles
 from pinocchio_core.store.profiles import ProfileStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
 from pinocchio_core.store.rows import Author, StoredProfile
+from pinocchio_core.store.scan import RowState
+
+_ALL_WELL: Mapping[str, RowState] = MappingProxyType({})
 
 
 class Store:
@@ -32,9 +36,11 @@ class Store:
         """One transaction; see `Database.write`."""
         return self.database.write()
 
-    def list_profiles(self, registry: str, default: str | None, wanted: ProfileFilter) -> Page:
-        """The profiles of a registry that are wanted."""
-        return list_profiles(self.database, registry, default, wanted)
+    def list_profiles(
+        self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState] = _ALL_WELL
+    ) -> Page:
+        """The profiles of a registry that are wanted; see `listing.list_profiles`."""
+        return list_profiles(self.database, registry, default, wanted, states)
 
     def set_default(self, registry: str, slug: str | None, *, author: Author) -> None:
         """Make a profile its registry's default, or leave it without one; inside `write`."""

@@ -5,6 +5,7 @@ import msgspec
 
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.defaults import DefaultService
+from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.store.store import Store
@@ -20,7 +21,9 @@ from pinocchio_core.web.resources.registries import RegistriesResource
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(store: Store, host: Host, *, default_registry: str, version: str, root: str = "") -> App:
+def create_app(
+    store: Store, host: Host, health: RowHealth, *, default_registry: str, version: str, root: str = ""
+) -> App:
     """The app over an open store and a started host; every route is under the prefix `root`."""
     metrics = Metrics(store.database, version=version)
     app: App = falcon.App(middleware=[RequestTrace(metrics)])
@@ -28,7 +31,8 @@ def create_app(store: Store, host: Host, *, default_registry: str, version: str,
     app.resp_options.secure_cookies_by_default = False
     errors.install(app)
 
-    profiles = ProfilesResource(ProfileService(store, host, default_registry=default_registry), metrics, root=root)
+    service = ProfileService(store, host, health, default_registry=default_registry)
+    profiles = ProfilesResource(service, metrics, root=root)
     defaults = DefaultService(store, host, default_registry=default_registry)
     registries = RegistriesResource(RegistryService(store, default_registry=default_registry), metrics, root=root)
     plugins = FixedJsonResource(msgspec.json.encode(host.documents()))
@@ -43,7 +47,7 @@ def create_app(store: Store, host: Host, *, default_registry: str, version: str,
     app.add_route(f"{root}/api/chat/schemas/extensions", FixedJsonResource(host.catalog.extensions_json()))
     app.add_route(f"{root}/api/chat/plugins", plugins)
     app.add_route(f"{root}/healthz", HealthResource())
-    app.add_route(f"{root}/readyz", ReadyResource(store, host))
-    app.add_route(f"{root}/metrics", MetricsResource(metrics, host))
+    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings))
+    app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app

@@ -1,5 +1,6 @@
 """What the server counts and times, for Prometheus. One registry of collectors for each app."""
 
+import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -106,8 +107,13 @@ class Metrics:
         self.plugin_faults = Gauge(
             "pinocchio_plugin_faults", "Plugins that should be active and are not.", registry=self._registry
         )
+        self.quarantined_rows = Gauge(
+            "pinocchio_quarantined_rows", "Stored rows that are not well.", ("state",), registry=self._registry
+        )
         info = Gauge("pinocchio_build_info", "The version that runs.", ("version",), registry=self._registry)
         info.labels(version).set(1)
+        worker = Gauge("pinocchio_worker_info", "The process that counted all this.", ("pid",), registry=self._registry)
+        worker.labels(str(os.getpid())).set(1)
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

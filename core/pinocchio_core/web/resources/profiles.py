@@ -2,6 +2,8 @@
 
 import falcon
 
+from pinocchio_core.domain.slugs import shown
+from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.web import codec
@@ -23,7 +25,7 @@ class ProfilesResource(Resource):
         """The list, whole or a page of it."""
         wanted, problems = codec.filter_of(req)
         registry, head = self._profiles.head(codec.target_of(req, problems=problems))
-        if codec.not_modified(req, resp, head.etag):
+        if codec.not_modified(req, resp, self._profiles.list_etag(registry, head)):
             return
         page = self._profiles.list(registry, head, wanted)
         if page.more:
@@ -44,10 +46,19 @@ class ProfilesResource(Resource):
         send_profile(resp, row)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
-        """Read one."""
+        """Read one, or with `raw=true` what is stored of it, whatever that is."""
+        raw = bool(req.query_string) and _wants_raw(req)
         row = self._profiles.read(codec.names_of(req, slug))
-        if not codec.not_modified(req, resp, row.etag):
-            codec.send_json(resp, row.document)
+        if raw:
+            self._send_raw(resp, row)
+        elif not codec.not_modified(req, resp, row.etag):
+            codec.send_json(resp, self._profiles.document(row))
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
+        """Replace one as a whole."""
+        row = self._profiles.replace(codec.target_of(req, slug), codec.body_of(req), author=codec.author_of(req))
+        self._metrics.writes.labels("replace").inc()
+        send_profile(resp, row)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Change one."""
@@ -69,9 +80,23 @@ class ProfilesResource(Resource):
         self._metrics.writes.labels("delete").inc()
         resp.status = falcon.HTTP_204
 
+    def _send_raw(self, resp: falcon.Response, row: StoredProfile) -> None:
+        """The entity tag is the row's, for a write's If-Match; damage does not change it, so nobody is told 304."""
+        resp.set_header("ETag", row.etag)
+        resp.set_header("X-Profile-State", self._profiles.state(row) or "ok")
+        resp.data = row.payload
+        resp.content_type = "application/octet-stream"
+
     def _location(self, row: StoredProfile) -> str:
         where = f"{self._root}{COLLECTION}/{row.slug}"
         return where if row.registry == self._profiles.default_registry else f"{where}?registry={row.registry}"
+
+
+def _wants_raw(req: falcon.Request) -> bool:
+    sent = codec.query(req, "raw")
+    if sent not in (None, "true", "false"):
+        raise InvalidRequest([Problem(field="query.raw", reason=f"must be true or false, got {shown(sent)}")])
+    return sent == "true"
 
 
 def send_profile(resp: falcon.Response, row: StoredProfile) -> None:
