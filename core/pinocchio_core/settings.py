@@ -43,6 +43,10 @@ class ServerSettings:
     dsn: Dsn
     default_registry: str
     threads: int
+    workers: int
+    """Server processes behind the address; with 1 there is no other process."""
+    pin: bool
+    """Whether each of them stays on one core."""
     log_format: Literal["text", "json"]
     plugin_errors: Literal["strict", "warn"]
 
@@ -104,6 +108,16 @@ def parse_store(path: str | None, dsn: str | None) -> Dsn:
     if path is None:
         path = str(platformdirs.user_data_path("pinocchio", appauthor=False) / "profiles.db")
     return dsn_of_path(path)
+
+
+def parse_workers(count: int, dsn: Dsn) -> int:
+    """How many server processes share a database; SettingsError where it is one that only one process can open."""
+    if count > 1 and dsn.path is None:
+        raise SettingsError(
+            "--workers needs a database file: a database in memory belongs to one process",
+            next_step="name a file with --profile-registry-db, or leave --workers at 1",
+        )
+    return count
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 
 import psutil
@@ -36,6 +36,13 @@ class Job:
     connections: int = 8
     seconds: float = 1.0
     warm_up: float = 0.2
+    other_servers: list[tuple[int, int]] = field(default_factory=list)
+    """Port and process id of further servers; connections go to all of them in turn."""
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports of all servers."""
+        return [self.port, *(port for port, _ in self.other_servers)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +59,17 @@ class Outcome:
     server_cpu: float
     others_cpu: float
     """What processes that have nothing to do with the measurement used."""
+    first_share: float
+    """The part of the answers that came from the first server, in percent."""
 
 
 class Connection:
     """One connection with one request under way at a time."""
 
     def __init__(self, job: Job, number: int, values: Iterator[int]) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", job.port), timeout=30)
+        port = job.ports[number % len(job.ports)]
+        self.to_first = port == job.port
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         own = job.targets[number :: job.connections] or job.targets
         self._requests = [request(job, path, headers) for path, headers in own]
@@ -69,6 +80,7 @@ class Connection:
         self._head = b""
         self._missing = -1
         self.sent_at = 0
+        self.answers = 0
 
     def send(self) -> None:
         """Send the next request."""
@@ -87,6 +99,7 @@ class Connection:
             self._missing -= len(data)
         else:
             self._begin(self._head + data)
+        self.answers += self._missing == 0
         return self._missing == 0
 
     def _begin(self, data: bytes) -> None:
@@ -120,11 +133,13 @@ def drive(job: Job) -> Outcome:
         poller.register(descriptor, select.POLLIN)
         connection.send()
     _run(poller, connections, job.warm_up)
-    before = _cpu(job.server_pid)
+    servers = [job.server_pid, *(pid for _, pid in job.other_servers)]
+    before, answers = _cpu(servers), _answers(connections)
     began = time.perf_counter()
     took_ns = _run(poller, connections, job.seconds)
     elapsed = time.perf_counter() - began
-    client, server, busy = (after - other for after, other in zip(_cpu(job.server_pid), before, strict=True))
+    client, server, busy = (after - other for after, other in zip(_cpu(servers), before, strict=True))
+    all_answers, from_first = (after - other for after, other in zip(_answers(connections), answers, strict=True))
     _drain(poller, connections)
     if not took_ns:
         raise SystemExit("no answer came")
@@ -138,6 +153,7 @@ def drive(job: Job) -> Outcome:
         client_cpu=client / elapsed,
         server_cpu=server / elapsed,
         others_cpu=max(0.0, (busy - client - server) / elapsed),
+        first_share=100 * from_first / all_answers,
     )
 
 
@@ -163,10 +179,18 @@ def _drain(poller: select.poll, connections: dict[int, Connection]) -> None:
                 poller.unregister(descriptor)
 
 
-def _cpu(server_pid: int) -> tuple[float, float, float]:
-    """CPU seconds of this process, of the server, and of the whole machine."""
-    server = psutil.Process(server_pid).cpu_times()
-    return time.process_time(), server.user + server.system, busy_s()
+def _answers(connections: dict[int, Connection]) -> tuple[int, int]:
+    """How many answers came so far, and how many of them from the first server."""
+    taken = connections.values()
+    return sum(c.answers for c in taken), sum(c.answers for c in taken if c.to_first)
+
+
+def _cpu(servers: list[int]) -> tuple[float, float, float]:
+    """CPU seconds of this process, of the servers with their workers, and of the whole machine."""
+    processes = [psutil.Process(pid) for pid in servers]
+    processes += [child for process in processes for child in process.children()]
+    times = [process.cpu_times() for process in processes]
+    return time.process_time(), sum(each.user + each.system for each in times), busy_s()
 
 
 def busy_s() -> float:

@@ -88,10 +88,10 @@ class Lab:
         self.threads = threads
         self._running: list[Running] = []
 
-    def pinocchio(self, database: Path, *, first: str | None = None) -> Running:
-        """`pinocchio web-chat` on a database; `first` is the path of a first request."""
+    def pinocchio(self, database: Path, *more: object, first: str | None = None) -> Running:
+        """`pinocchio web-chat` on a database, with `more` options; `first` is the path of a first request."""
         command = [Path(sysconfig.get_path("scripts")) / "pinocchio", "web-chat", "--addr", "127.0.0.1:0"]
-        options = ["--profile-registry-db", database, "--threads", self.threads]
+        options = ["--profile-registry-db", database, "--threads", self.threads, *more]
         return self._start([*command, *options], first=first)
 
     def reference(self, kind: str, argument: Path) -> Running:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sharing
 from databases import DOCUMENT, REGISTRY, RUNTIME, Filled, fill
 from figures import Figure, Sample, Samples, Target, figure, interleaved, table
 from processes import Lab, Running, others_cpu
@@ -59,6 +60,7 @@ def main() -> None:
         "--quick", action="store_true", help="under a minute: fewer, shorter rounds, 10,000 for 100,000"
     )
     parser.add_argument("--threads", type=int, default=DEFAULT_THREADS, help="of every server (default: %(default)s)")
+    parser.add_argument("--only", choices=["sharing"], help="just this group of figures")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
     RESULTS.mkdir(exist_ok=True)
@@ -67,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=RESULTS, prefix="databases-") as folder:
         lab = Lab(Path(folder), options.threads)
         try:
-            figures, samples, document_bytes = measured(lab, size)
+            figures, samples, document_bytes = (measured_sharing if options.only else measured)(lab, size)
         finally:
             lab.close()
     heading = _heading(lab, document_bytes, size)
@@ -86,8 +88,27 @@ def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], in
     writes = _writes(lab, size, _filled(lab, "w10.db", 10), _filled(lab, "w10000.db", 10_000))
     _say("starts")
     starts = _starts(lab, size, many)
-    figures = [*_read_figures(reads, size), *_write_figures(writes), *_start_figures(starts, size)]
-    return figures, {"reads": reads, "writes": writes, "starts": starts}, len(body)
+    shared_figures, shared, _ = measured_sharing(lab, size)
+    figures = [*_read_figures(reads, size), *_write_figures(writes), *_start_figures(starts, size), *shared_figures]
+    return figures, {"reads": reads, "writes": writes, "starts": starts} | shared, len(body)
+
+
+def measured_sharing(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
+    """The same for several processes on one database alone."""
+    _say("sharing")
+    read, written = _filled(lab, "shared-1000.db", 1000), _filled(lab, "shared-10.db", 10)
+    plan = sharing.Plan(
+        read=read,
+        written=written,
+        reads=_shuffled(read),
+        patches=_shuffled(written),
+        body=PATCHES["description"],
+        rounds=size.rounds,
+        sample_s=size.sample_s,
+        group_s=size.group_s,
+    )
+    figures, samples = sharing.measured(lab, plan)
+    return figures, {"sharing": samples}, len(read.first.document)
 
 
 # --- reads

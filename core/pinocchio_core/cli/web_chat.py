@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 from types import FrameType
 from typing import Any
 
@@ -9,7 +10,9 @@ import click
 
 from pinocchio_core.bootstrap import Program, assemble, version
 from pinocchio_core.cli import logs
+from pinocchio_core.cli.cores import pin, usable_cores
 from pinocchio_core.cli.options import default_registry_option, store_options
+from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
 from pinocchio_core.settings import (
@@ -21,6 +24,7 @@ from pinocchio_core.settings import (
     parse_registry,
     parse_root,
     parse_store,
+    parse_workers,
 )
 from pinocchio_core.store.opening import journal_mode
 from pinocchio_core.web.listening import bind
@@ -59,6 +63,22 @@ log = logging.getLogger("pinocchio")
     help="How many requests are served at one time.",
 )
 @click.option(
+    "--workers",
+    envvar="PINOCCHIO_WORKERS",
+    show_envvar=True,
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="How many server processes share the address and the database.",
+)
+@click.option(
+    "--pin/--no-pin",
+    envvar="PINOCCHIO_PIN",
+    show_envvar=True,
+    default=None,
+    help="Keep each server process on one core; done by itself where there are several workers.",
+)
+@click.option(
     "--log-format",
     envvar="PINOCCHIO_LOG_FORMAT",
     show_envvar=True,
@@ -82,12 +102,30 @@ def web_chat(host: Host, /, **options: Any) -> None:
     settings = _settings(options)
     logs.configure(settings.log_format)
     host.allow_requests_in_hooks(max(1, settings.threads // 2))
+    cores = _cores(settings)
+    if settings.workers == 1:
+        if cores:
+            pin(cores[0])
+        _serve(host, settings)
+        return
+    sockets = bind(settings.address)
+
+    def work(worker: Worker) -> None:
+        _serve(host, settings, sockets, worker)
+
+    Workers(work, sockets, count=settings.workers, cores=cores).run()
+
+
+def _serve(
+    host: Host, settings: ServerSettings, sockets: list[socket.socket] | None = None, worker: Worker | None = None
+) -> None:
+    """Be a whole server, alone or as one of several workers."""
     strict = settings.plugin_errors == "strict"
     program = assemble(
         host, settings.dsn, default_registry=settings.default_registry, root=settings.root, strict=strict
     )
     try:
-        sockets = bind(settings.address)
+        sockets = sockets or bind(settings.address)
         port = sockets[0].getsockname()[1]
         server = Server(program.app, sockets, threads=settings.threads)
 
@@ -96,20 +134,37 @@ def web_chat(host: Host, /, **options: Any) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        _announce(program, settings, Address(host=settings.address.host, port=port))
+        if worker is None or worker.announces:
+            _announce(program, settings, Address(host=settings.address.host, port=port))
+        if worker is not None:
+            worker.ready(server.stop)
         server.run()
-        log.info("stopped")
+        log.info("stopped" if worker is None else f"{worker}: stopped")
     finally:
         program.close()
 
 
+def _cores(settings: ServerSettings) -> list[int]:
+    """The cores to keep server processes on, none where they are not to be kept."""
+    if not settings.pin:
+        return []
+    cores = usable_cores()
+    if not cores:
+        log.warning("server processes stay on no core of their own: this platform cannot pin")
+    return cores
+
+
 def _settings(options: dict[str, Any]) -> ServerSettings:
+    dsn = parse_store(options["profile_registry_db"], options["profile_registry_dsn"])
+    workers = parse_workers(options["workers"], dsn)
     return ServerSettings(
         address=parse_address(options["addr"]),
         root=parse_root(options["root"]),
-        dsn=parse_store(options["profile_registry_db"], options["profile_registry_dsn"]),
+        dsn=dsn,
         default_registry=parse_registry(options["default_registry"]),
         threads=options["threads"],
+        workers=workers,
+        pin=workers > 1 if options["pin"] is None else options["pin"],
         log_format=options["log_format"],
         plugin_errors=options["plugin_errors"],
     )
