@@ -14,7 +14,7 @@ import peewee
 from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store.connections import Connections
 from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.faults import FAULTS, fault_of, mapped
+from pinocchio_core.store.faults import FAULTS, fault_of, is_broken_text, mapped
 from pinocchio_core.store.gate import WriteGate
 from pinocchio_core.store.guard import Mark, mark_of
 
@@ -77,6 +77,8 @@ class Database:
                 connection = slot.connection or self._connections.open(slot)
                 return connection.execute(sql, parameters).fetchall()
         except FAULTS as error:
+            if is_broken_text(error):
+                return self._rows_of_broken_text(sql, parameters)
             fault = fault_of(error)
             if fault is None:
                 raise
@@ -186,6 +188,16 @@ class Database:
         self._connections.close()
         self.gate.close()
 
+    def _rows_of_broken_text(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """As `rows`, with escapes for what is no UTF-8: one damaged row must not hide the others."""
+        with mapped():
+            connection = self.connect()
+            connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+            try:
+                return connection.execute(sql, parameters).fetchall()
+            finally:
+                connection.text_factory = str
+
     def _open(self) -> sqlite3.Connection:
         if self._refusal is not None:
             raise StoreUnavailable(self._refusal)
@@ -196,13 +208,21 @@ class Database:
     def _new_connection(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
         """A connection that has read nothing yet, to the file that was opened and to no other.
 
-        A first statement on another file would play the write-ahead log of this one over it.
+        A first statement on another file would play the write-ahead log of this one over it. And where there is no
+        file any more, opening it would make one.
         """
+        self._require_the_path()
         connection = sqlite3.Connection(*arguments, **{**options, "factory": sqlite3.Connection})
-        if self._file and self.dsn.path and not self._is_there(mark_of(self.dsn.path)):
+        try:
+            self._require_the_path()
+        except StoreUnavailable:
             connection.close()
-            raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
+            raise
         return connection
+
+    def _require_the_path(self) -> None:
+        if self._file and self.dsn.path and not self._is_there(mark_of(self.dsn.path)):
+            raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
 
     def _forget(self) -> None:
         if not self.peewee.is_closed():

@@ -23,6 +23,10 @@ except ImportError:  # Windows: writers of several processes meet in SQLite's ow
     fcntl = None  # type: ignore[assignment]  # the branch that uses it asks first
 
 
+_EAGER_S = 0.05
+"""How long a writer that waits for other processes asks for the lock often."""
+
+
 class WriteGate:
     """A lock among the threads of this process, then one on a file beside the database among processes."""
 
@@ -81,8 +85,11 @@ class WriteGate:
             self._file = None
 
     def _lock_file(self, deadline: float) -> bool:
-        """Lock the file; True where that had to wait."""
-        waited = False
+        """Lock the file; True where that had to wait.
+
+        Asks again often at first: a holder that writes again at once would otherwise get in before those who wait.
+        """
+        waited, eager_until = False, time.monotonic() + _EAGER_S
         while self._file is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,7 +99,8 @@ class WriteGate:
                     reason = "another process did not end its write within the busy timeout"
                     raise StoreUnavailable(reason) from None
                 waited = True
-                time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311  jitter, no secret
+                longest_s = 0.0002 if time.monotonic() < eager_until else 0.002
+                time.sleep(random.uniform(longest_s / 4, longest_s))  # noqa: S311  jitter, no secret
             else:
                 break
         return waited

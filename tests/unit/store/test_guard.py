@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -61,6 +62,15 @@ def test_a_removed_file_is_said_and_never_made_anew(store, add, path):
     with pytest.raises(StoreUnavailable, match="is gone"):
         store.registries.all()
     assert not path.exists()
+
+
+def test_a_thread_that_opens_its_connection_while_the_file_is_gone_makes_no_new_one(store, path, tmp_path):
+    path.rename(tmp_path / "away")
+    with ThreadPoolExecutor(1) as another, pytest.raises(StoreUnavailable, match="was replaced and is being looked at"):
+        another.submit(store.registries.all).result()
+    assert not path.exists()
+    (tmp_path / "away").rename(path)
+    assert store.registries.all()
 
 
 def test_a_file_that_is_put_back_is_served_again(store, add, path, tmp_path):
