@@ -161,3 +161,11 @@ def test_quiesce_ends_as_its_command_does_and_lets_go(serving, quiesce, tmp_path
         options = ("--timeout", "0.2") if code == 124 else ()
         assert quiesce(*options, "--", *command).returncode == code
         _create(server, "after")
+
+
+def test_quiesce_says_as_json_what_came_of_the_command(serving, quiesce, tmp_path):
+    with serving(tmp_path):
+        done = quiesce("--json", "--", "sh", "-c", "echo copied; exit 3")
+    assert (done.returncode, done.stderr) == (3, "copied\n")
+    document = json.loads(done.stdout)
+    assert (document["exit_code"], document["command"][0]) == (3, "sh")

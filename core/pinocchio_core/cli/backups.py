@@ -1,6 +1,5 @@
 """`pinocchio profiles backup | backups | verify`: copies of a database that are known to be good."""
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,30 +11,20 @@ from typing import Any
 import click
 import msgspec
 
-from pinocchio_core.cli.options import store_options
+from pinocchio_core.cli.options import DURATION, store_options
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.validation import Validation
 from pinocchio_core.settings import parse_store
 from pinocchio_core.store import backup as backups_store
 from pinocchio_core.store.checks import Inspection, Progress
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-def _seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
-    if not found:
-        raise click.BadParameter(f"{text!r} is no duration; write a number and s, m, h, d or w, for example 30d")
-    return int(found[1]) * _UNITS_S[found[2]]
 
 
 @click.command()
 @click.argument("destination", required=False, type=click.Path(path_type=Path))
 @store_options
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Afterwards keep only the newest N verified ones.")
-@click.option("--max-age", callback=_seconds, metavar="AGE", help="Afterwards remove older verified ones, such as 30d.")
+@click.option("--max-age", type=DURATION, help="Afterwards remove older verified ones, such as 30d.")
 @click.option("--json", "as_json", is_flag=True, help="The manifest as JSON.")
 @click.pass_obj
 def backup(
@@ -47,7 +36,7 @@ def backup(
     The newest verified backup is never removed. Exit status: 0 where a verified copy is in place, 1 where not (then
     nothing is left of it), 2 where the command is wrong.
     """
-    database, now = _database(where), datetime.now().astimezone()
+    database, now = database_path(where), datetime.now().astimezone()
     target = destination or backups_store.backup_name(database, now)
     if target.is_dir():
         target = backups_store.backup_name(database, now, target)
@@ -57,7 +46,7 @@ def backup(
     removed = backups_store.prune(target.with_name(database.name), keep=keep, max_age_s=max_age, now=now)
     if as_json:
         document = {**msgspec.to_builtins(manifest), "path": str(target), "removed": [str(each) for each in removed]}
-        _print_json(document)
+        print_json(document)
         return
     click.echo(f"{target}: {manifest.profiles} profiles in {manifest.registries} registries, verified")
     for each in removed:
@@ -69,9 +58,9 @@ def backup(
 @click.option("--json", "as_json", is_flag=True, help="Everything as a JSON array.")
 def backups(as_json: bool, **where: Any) -> None:
     """List the backups beside the database, the newest first; those without a manifest are not verified."""
-    found = backups_store.list_backups(_database(where))
+    found = backups_store.list_backups(database_path(where))
     if as_json:
-        _print_json(msgspec.to_builtins(found))
+        print_json(msgspec.to_builtins(found))
         return
     for each in found:
         profiles = "?" if each.profiles is None else each.profiles
@@ -82,20 +71,24 @@ def backups(as_json: bool, **where: Any) -> None:
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @store_options
+@click.option("--with-plugins", is_flag=True, help="Also list the profiles that the installed plugins would refuse.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as a JSON object.")
-def verify(path: Path | None, as_json: bool, **where: Any) -> None:
+@click.pass_obj
+def verify(host: Host, /, path: Path | None, with_plugins: bool, as_json: bool, **where: Any) -> None:
     """Look at every page and document of a database or a backup, and compare it with its manifest.
 
     PATH is the file; default: the database. Nothing is changed, and servers may go on. Exit status: 0 where it is
-    sound, 1 where it is not or cannot be read, 2 where the command is wrong.
+    sound, and with --with-plugins none of its profiles would be refused; 1 where not, or where it cannot be read;
+    2 where the command is wrong.
     """
+    judge = Validation(host).stored_problems if with_plugins else None
     with shown_progress("verifying") as progress:
-        found = backups_store.verify(path or _database(where), progress=progress)
+        found = backups_store.verify(path or database_path(where), progress=progress, judge=judge)
     if as_json:
-        _print_json({**vars(found), "path": str(found.path), "sound": found.sound})
+        print_json({**vars(found), "path": str(found.path), "sound": found.sound})
     else:
         _print_found(found)
-    if not found.sound:
+    if not found.sound or found.refused:
         click.get_current_context().exit(1)
 
 
@@ -106,9 +99,12 @@ def _print_found(found: Inspection) -> None:
     )
     for problem in found.problems:
         click.echo(f"  {problem}")
+    for refused in found.refused:
+        click.echo(f"  the installed plugins would refuse {refused}")
 
 
-def _database(where: dict[str, Any]) -> Path:
+def database_path(where: dict[str, Any]) -> Path:
+    """The database file that the options name; SettingsError where it is none."""
     dsn = parse_store(where["profile_registry_db"], where["profile_registry_dsn"])
     if dsn.path is None:
         raise SettingsError("a database in memory has no file", next_step="name a database file")
@@ -131,5 +127,6 @@ def _advance(bar: Any, done: int, total: int) -> None:
     bar.update(done - bar.pos)
 
 
-def _print_json(document: Any) -> None:
+def print_json(document: Any) -> None:
+    """Print a document for machines, and for people who read it."""
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

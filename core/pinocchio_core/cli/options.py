@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -8,6 +9,24 @@ import click
 from pinocchio_core.settings import DEFAULT_REGISTRY
 
 F = TypeVar("F", bound=Callable[..., Any])
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """A number and a unit, such as 30d; becomes seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"([0-9]{1,6})([smhdw])", value.strip())
+        if not found or not int(found[1]):
+            self.fail(f"{value!r} is no duration; write a number and s, m, h, d or w, for example 30d", param, ctx)
+        return float(int(found[1]) * _UNITS_S[found[2]])
+
+
+DURATION = _Duration()
 
 
 def store_options(command: F) -> F:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from pinocchio_core.cli.backups import backup, backups, verify
+from pinocchio_core.cli.doctor import doctor
 from pinocchio_core.cli.options import default_registry_option, store_options
 from pinocchio_core.cli.quiesce import quiesce
 from pinocchio_core.cli.restore import restore
@@ -32,7 +33,7 @@ def profiles() -> None:
     """Look at the profiles in a database and back it up; a server may have it open."""
 
 
-for _command in (backup, backups, verify, restore, quiesce):
+for _command in (backup, backups, verify, restore, quiesce, doctor):
     profiles.add_command(_command)
 
 

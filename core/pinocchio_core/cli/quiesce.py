@@ -3,10 +3,13 @@
 import os
 import signal
 import subprocess
-from typing import Any
+import sys
+import time
+from typing import Any, TextIO
 
 import click
 
+from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import store_options
 from pinocchio_core.errors import DatabaseRefused, SettingsError
 from pinocchio_core.settings import parse_store
@@ -21,8 +24,9 @@ TIMED_OUT = 124
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), default=60, show_default=True, metavar="SECONDS"
 )
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON; COMMAND's output to standard error.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def quiesce(command: tuple[str, ...], timeout_s: float, **where: Any) -> None:
+def quiesce(command: tuple[str, ...], timeout_s: float, as_json: bool, **where: Any) -> None:
     """Run COMMAND while the database file alone is complete and nobody writes it.
 
     Write the command after two dashes. Reads go on; writes wait, and are refused after their busy timeout. Exit
@@ -37,15 +41,19 @@ def quiesce(command: tuple[str, ...], timeout_s: float, **where: Any) -> None:
     database = open_database(dsn).database
     try:
         with database.stillness():
-            code = _run(command, timeout_s)
+            began = time.monotonic()
+            code = _run(command, timeout_s, output=sys.stderr if as_json else None)
+            took_s = time.monotonic() - began
     finally:
         database.close()
+    if as_json:
+        print_json({"database": str(dsn.path), "command": command, "exit_code": code, "seconds": round(took_s, 3)})
     click.get_current_context().exit(code)
 
 
-def _run(command: tuple[str, ...], timeout_s: float) -> int:
+def _run(command: tuple[str, ...], timeout_s: float, output: TextIO | None) -> int:
     try:
-        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603  it is the operator's own
+        process = subprocess.Popen(command, start_new_session=True, stdout=output)  # noqa: S603  it is the operator's own
     except OSError as error:
         raise DatabaseRefused(f"cannot run {command[0]}: {error.strerror}", next_step="check the command") from error
     try:

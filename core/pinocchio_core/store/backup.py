@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from pinocchio_core.errors import DatabaseRefused
-from pinocchio_core.store.checks import Inspection, Progress, inspect_database, require_file
+from pinocchio_core.store.checks import Inspection, Judge, Progress, inspect_database, require_file
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.files import create_file, sync_folder
 
@@ -129,8 +129,10 @@ def read_only_uri(path: Path) -> str:
     return f"{dsn_of_path(str(path)).uri.partition('?')[0]}?mode=ro"
 
 
-def verify(path: Path, *, progress: Progress = lambda _, __: None) -> Inspection:
+def verify(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge | None = None) -> Inspection:
     """Inspect a database or a backup, and compare it with the manifest beside it, where there is one.
+
+    `judge` says what the installed plugins have against a document.
 
     Raises:
         DatabaseRefused: it cannot be read at all.
@@ -140,7 +142,7 @@ def verify(path: Path, *, progress: Progress = lambda _, __: None) -> Inspection
     problems: list[str] = []
     if manifest and manifest.file_sha256 != _file_sha256(path):
         problems.append(f"{path} is not the file that its manifest is about: the hash is another one")
-    found = inspect_database(path, progress=progress)
+    found = inspect_database(path, progress=progress, judge=judge)
     if manifest and manifest.content_sha256 != found.content_sha256:
         problems.append(f"the content of {path} is not what its manifest says")
     return replace(found, problems=(*problems, *found.problems))

@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pinocchio_core.domain.profile import Registry
-from pinocchio_core.errors import DatabaseRefused, RowUnreadable
+from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.migrations import APPLICATION_ID, LATEST
 from pinocchio_core.store.rows import StoredProfile
@@ -25,6 +25,9 @@ _decode_registry = msgspec.json.Decoder(Registry).decode
 
 Progress = Callable[[int, int], None]
 """Called with how many profiles were looked at, and how many there are."""
+
+Judge = Callable[[bytes], Sequence[Problem]]
+"""What the installed plugins have against a stored document."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class Inspection:
     highest_version: int
     problems: tuple[str, ...]
     """At most MAX_PROBLEMS."""
+    refused: tuple[str, ...] = ()
+    """Profiles that the installed plugins would not accept, and why, where that was asked for; at most MAX_PROBLEMS."""
 
     @property
     def sound(self) -> bool:
@@ -50,8 +55,8 @@ class Inspection:
         return not self.problems
 
 
-def inspect_database(path: Path, *, progress: Progress = lambda _, __: None) -> Inspection:
-    """Look at every page and every document of a database, without changing it.
+def inspect_database(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge | None = None) -> Inspection:
+    """Look at every page and every document of a database, without changing it; also ask `judge` about each profile.
 
     Raises:
         DatabaseRefused: there is no database of ours at the path.
@@ -63,7 +68,7 @@ def inspect_database(path: Path, *, progress: Progress = lambda _, __: None) -> 
         ) as connection:
             connection.isolation_level = None
             connection.execute("BEGIN")
-            return _inspected(path, connection, progress)
+            return _inspected(path, connection, progress, judge)
     except sqlite3.Error as error:
         raise DatabaseRefused(
             f"{path} cannot be read as a database: {error}", next_step="take another backup, or restore one"
@@ -78,7 +83,7 @@ def require_file(path: Path) -> None:
         raise DatabaseRefused(f"{path} is empty, which is no database", next_step="name another file")
 
 
-def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress) -> Inspection:
+def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress, judge: Judge | None) -> Inspection:
     def number(sql: str) -> int:
         return int(connection.execute(sql).fetchall()[0][0] or 0)
 
@@ -91,6 +96,7 @@ def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress) -
             next_step="name another file, or use the version that wrote it",
         )
     digest, problems = hashlib.sha256(), list(_page_problems(connection))
+    refused: list[str] = []
     problems += _registry_problems(connection, digest, original=layout == 0)
     if layout == 0:
         counts = {"profiles": 0, "revisions": 0, "highest_version": 0}
@@ -104,7 +110,13 @@ def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress) -
             ),
         }
         digest.update(f"{counts['revisions']} {number('SELECT max(seq) FROM profile_revisions')}".encode())
-        problems += _profile_problems(connection, digest, lambda done: progress(done, counts["profiles"]))
+        for row in _profiles(connection, digest, lambda done: progress(done, counts["profiles"])):
+            try:
+                row.profile()
+            except RowUnreadable as error:
+                problems.append(str(error))
+            else:
+                refused += _refusal(row, judge)
     return Inspection(
         path=path,
         size_bytes=number("PRAGMA page_count") * number("PRAGMA page_size"),
@@ -112,6 +124,7 @@ def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress) -
         registries=number("SELECT count(*) FROM profile_registries"),
         content_sha256=digest.hexdigest(),
         problems=tuple(problems[:MAX_PROBLEMS]),
+        refused=tuple(refused[:MAX_PROBLEMS]),
         **counts,
     )
 
@@ -139,16 +152,22 @@ def _registry_problems(connection: sqlite3.Connection, digest: "hashlib._Hash", 
             yield f'registry "{slug}": {error}'
 
 
-def _profile_problems(
+def _profiles(
     connection: sqlite3.Connection, digest: "hashlib._Hash", progress: Callable[[int], None]
-) -> Iterator[str]:
+) -> Iterator[StoredProfile]:
     done, last = 0, ("", "")
+    progress(done)
     while rows := connection.execute(_PROFILES, (*last, _PAGE)).fetchall():
         for registry, slug, payload, sha256, version in rows:
             digest.update(f"{registry} {slug} {version} {sha256}\n".encode())
-            try:
-                StoredProfile(registry, slug, payload, sha256, version, is_default=False).profile()
-            except RowUnreadable as error:
-                yield str(error)
+            yield StoredProfile(registry, slug, payload, sha256, version, is_default=False)
         done, last = done + len(rows), (rows[-1][0], rows[-1][1])
         progress(done)
+
+
+def _refusal(row: StoredProfile, judge: Judge | None) -> list[str]:
+    problems = judge(row.payload) if judge else ()
+    if not problems:
+        return []
+    first, more = problems[0], f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return [f'profile "{row.slug}" in registry "{row.registry}": {first.field}: {first.reason}{more}']

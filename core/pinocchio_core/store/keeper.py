@@ -41,6 +41,7 @@ class Keeper:
     def stop(self) -> None:
         """End, and leave the main file complete where no other program keeps us from it."""
         self._stopping.set()
+        self._database.written.set()  # wakes it
         if self._thread.ident is None:
             return
         self._thread.join()

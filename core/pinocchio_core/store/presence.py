@@ -47,6 +47,18 @@ class Presence:
             self._file = -1
 
 
+def servers_with(database: Path) -> list[int] | None:
+    """The processes that have the database open, `None` where no server has; changes nothing."""
+    try:
+        file = os.open(presence_path(database), os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return None if _locked(file, shared=False) else _processes(file)
+    finally:
+        os.close(file)
+
+
 @contextmanager
 def nobody_else(database: Path) -> Iterator[None]:
     """Keep servers from opening the database.

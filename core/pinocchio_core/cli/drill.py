@@ -1,0 +1,167 @@
+"""Trying a restore: a backup is put in a temporary folder, served from there, and asked what the original would be.
+
+The checks are those of step 6 of docs/operate.md.
+"""
+
+import http.client
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from pinocchio_core.bootstrap import assemble
+from pinocchio_core.errors import PinocchioError
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.validation import Validation
+from pinocchio_core.settings import Address
+from pinocchio_core.store.backup import read_manifest, read_only_uri
+from pinocchio_core.store.checks import Inspection, Progress, inspect_database
+from pinocchio_core.store.dsn import Dsn, dsn_of_path
+from pinocchio_core.store.restore import restore
+from pinocchio_core.web.listening import bind
+from pinocchio_core.web.server import Server
+
+PROFILES = "/api/chat/profiles"
+_THREADS = 2
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one check went."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def drilled(backup: Path, host: Host, *, registry: str, progress: Progress = lambda _, __: None) -> Iterator[Step]:
+    """Restore to a temporary folder and try what is there, one check after another; the folder is removed at the end.
+
+    Ends at the first check without which the next ones cannot be made. `registry` is the default one.
+    """
+    with tempfile.TemporaryDirectory(prefix="pinocchio-drill-") as folder:
+        dsn = dsn_of_path(str(Path(folder) / "profiles.db"))
+        try:
+            done = restore(backup, dsn, now=datetime.now().astimezone(), progress=progress)
+            yield _passed("restore", f"{done.found.profiles} profiles in {done.found.registries} registries")
+            yield _manifest(backup, done.found)
+            yield _plugins(Path(folder) / "profiles.db", host)
+            counts = _counts(Path(folder) / "profiles.db")
+            with _served(host, dsn, registry) as client:
+                yield from client.steps(counts, registry)
+        except PinocchioError as error:
+            yield _failed("restore", str(error))
+
+
+def _passed(name: str, detail: str) -> Step:
+    return Step(name, passed=True, detail=detail)
+
+
+def _failed(name: str, detail: str) -> Step:
+    return Step(name, passed=False, detail=detail)
+
+
+def _manifest(backup: Path, found: Inspection) -> Step:
+    manifest = read_manifest(backup)
+    if manifest is None:
+        return _passed("manifest", "the copy has none, so there is nothing to compare with")
+    same = (manifest.profiles, manifest.registries) == (found.profiles, found.registries)
+    if manifest.layout == found.layout:
+        same = same and manifest.content_sha256 == found.content_sha256
+    return Step("manifest", same, f"of {manifest.created_at}: {'the same' if same else 'another'} content")
+
+
+def _plugins(path: Path, host: Host) -> Step:
+    refused = inspect_database(path, judge=Validation(host).stored_problems).refused
+    if refused:
+        return _failed("plugins", f"the installed plugins would refuse {len(refused)}, first: {refused[0]}")
+    return _passed("plugins", "the installed plugins accept every profile")
+
+
+def _counts(path: Path) -> dict[str, int]:
+    """How many profiles each registry has."""
+    sql = "SELECT slug, (SELECT count(*) FROM profiles WHERE registry_slug = r.slug) FROM profile_registries r"
+    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
+        return dict(connection.execute(sql).fetchall())
+
+
+@contextmanager
+def _served(host: Host, dsn: Dsn, registry: str) -> Iterator["_Client"]:
+    """A server on a free port of this machine's own address, for as long as the block runs."""
+    program = assemble(host, dsn, default_registry=registry, strict=False)
+    try:
+        sockets = bind(Address(host="127.0.0.1", port=0))
+        server = Server(program.app, sockets, threads=_THREADS)
+        thread = threading.Thread(target=server.run, name="drill")
+        port = sockets[0].getsockname()[1]
+        thread.start()
+        try:
+            yield _Client(port)
+        finally:
+            server.stop()
+            thread.join()
+    finally:
+        program.close()
+
+
+class _Client:
+    """Asks the server."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def steps(self, counts: dict[str, int], registry: str) -> Iterator[Step]:
+        """Every check over HTTP."""
+        yield self._lists(counts)
+        status, chosen = self._ask("GET", f"/api/chat/profile?registry={quote(registry)}")
+        slug = chosen.get("slug")
+        yield Step("default", status == 200 and bool(slug), f'profile "{slug}" in registry "{registry}"')
+        yield self._schemas()
+        if counts.get(registry):
+            yield self._stale(registry)
+        status, ready = self._ask("GET", "/readyz")
+        detail = "; ".join(ready.get("reasons", [])) or "nothing is wrong"
+        yield Step("readiness", status == 200, detail)
+
+    def _lists(self, counts: dict[str, int]) -> Step:
+        found = {}
+        for registry in counts:
+            status, profiles = self._ask("GET", f"{PROFILES}?registry={quote(registry)}")
+            found[registry] = len(profiles) if status == 200 else -1
+        wrong = [
+            f'"{registry}" lists {number}, not {counts[registry]}'
+            for registry, number in found.items()
+            if number != counts[registry]
+        ]
+        return Step("lists", not wrong, "; ".join(wrong) or f"all of {sum(found.values())} profiles are listed")
+
+    def _schemas(self) -> Step:
+        middlewares = self._ask("GET", "/api/chat/schemas/middlewares")
+        extensions = self._ask("GET", "/api/chat/schemas/extensions")
+        detail = f"{len(middlewares[1])} middlewares, {len(extensions[1])} extensions"
+        return Step("schemas", middlewares[0] == extensions[0] == 200, detail)
+
+    def _stale(self, registry: str) -> Step:
+        """A change with a version that is not the stored one must be refused."""
+        _, profiles = self._ask("GET", f"{PROFILES}?registry={quote(registry)}")
+        one = profiles[0]
+        stale = {"description": "drill", "expected_version": one["version"] + 1}
+        status, _ = self._ask("PATCH", f"{PROFILES}/{quote(one['slug'])}?registry={quote(registry)}", stale)
+        return Step("conflict", status == 409, f'a stale change of "{one["slug"]}" is answered with {status}')
+
+    def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """The status and the decoded body of an answer."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)) as connection:
+            sent = None if body is None else msgspec.json.encode(body)
+            connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
+            answer = connection.getresponse()
+            return answer.status, msgspec.json.decode(answer.read())

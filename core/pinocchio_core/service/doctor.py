@@ -1,0 +1,197 @@
+"""The troubleshooting table of docs/operate.md as checks on one database; nothing is changed by them."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from pinocchio_core.errors import DatabaseRefused
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.validation import Validation
+from pinocchio_core.store.backup import list_backups, read_only_uri
+from pinocchio_core.store.checks import Inspection, Progress, inspect_database
+from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.files import loose_permissions, require_plain_file
+from pinocchio_core.store.keeper import wal_bytes
+from pinocchio_core.store.presence import servers_with
+
+State = Literal["ok", "warning", "wrong"]
+
+_LEAST_FREE_BYTES: Final = 64 << 20
+_SHORT_WAIT_MS: Final = 1000
+"""A busy timeout below it refuses writes that would soon get in."""
+_LOCK_PATIENCE_S: Final = 1.0
+_SAFE_SQLITE: Final = (3, 51, 3)
+"""The first without a fault of its write-ahead log that checkpoints of several processes can bring on."""
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look at a database came to."""
+
+    name: str
+    state: State
+    detail: str
+    next_step: str | None = None
+
+
+def diagnose(
+    dsn: Dsn,
+    path: Path,
+    host: Host,
+    *,
+    registry: str,
+    backups: Path,
+    max_backup_age_s: float,
+    now: datetime,
+    progress: Progress = lambda _, __: None,
+) -> Iterator[Check]:
+    """Look at the database at `path`, one check after another; the last ones only where it can be read.
+
+    `backups` is the folder that they are in.
+    """
+    yield _plugins(host)
+    try:
+        require_plain_file(path)
+        wal, servers = wal_bytes(f"{path}-wal"), servers_with(path)
+        found = inspect_database(path, progress=progress, judge=Validation(host).stored_problems)
+    except DatabaseRefused as error:
+        yield Check("database", "wrong", str(error), error.next_step)
+        return
+    yield _database(found)
+    yield _rows(found)
+    yield _refused(found)
+    yield from _readings(dsn, path, registry)
+    yield _servers(servers)
+    yield _log(path, wal, servers)
+    yield _permissions(path)
+    yield _space(path, found)
+    yield _backups(backups / path.name, max_backup_age_s, now)
+
+
+def _plugins(host: Host) -> Check:
+    faults = [record.line() for record in host.faults]
+    if faults:
+        return Check("plugins", "wrong", _several(faults), "repair or remove them; `pinocchio plugins` lists all")
+    return Check("plugins", "ok", ", ".join(sorted(record.source for record in host.records)) or "none")
+
+
+def _database(found: Inspection) -> Check:
+    text = f"{found.profiles} profiles in {found.registries} registries, {found.size_bytes:,} bytes"
+    return Check("database", "ok", f"{text}, layout {found.layout}")
+
+
+def _rows(found: Inspection) -> Check:
+    if found.problems:
+        step = "replace or delete what is named, or restore a backup; everything else is served"
+        return Check("rows", "wrong", _several(found.problems), step)
+    return Check("rows", "ok", "every page and document is what was written")
+
+
+def _refused(found: Inspection) -> Check:
+    if found.refused:
+        step = "install the missing plugin, or change the profile; it is served as it is"
+        return Check("profiles", "warning", "would be refused: " + _several(found.refused), step)
+    return Check("profiles", "ok", "the installed plugins accept all of them")
+
+
+def _readings(dsn: Dsn, path: Path, registry: str) -> Iterator[Check]:
+    """What takes a connection. This one stays open until the end, so that no other is the last and tidies up."""
+    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
+        yield _default(connection, registry)
+        yield _journal(dsn, str(connection.execute("PRAGMA journal_mode").fetchall()[0][0]))
+        yield _lock(path)
+
+
+def _default(connection: sqlite3.Connection, registry: str) -> Check:
+    if connection.execute("PRAGMA user_version").fetchall()[0][0] == 0:
+        return Check("default", "ok", "layout of the original program; the first start brings it into this one's")
+    sql = "SELECT default_profile_slug FROM profile_registries WHERE slug = ?"
+    rows = connection.execute(sql, (registry,)).fetchall()
+    if not rows:
+        step = "name another with --default-registry; the next start creates this one"
+        return Check("default", "warning", f'there is no registry "{registry}"', step)
+    if rows[0][0] is None:
+        step = "POST /api/chat/profiles/{slug}/default chooses one"
+        return Check("default", "warning", f'registry "{registry}" has no default profile', step)
+    return Check("default", "ok", f'profile "{rows[0][0]}" in registry "{registry}"')
+
+
+def _journal(dsn: Dsn, mode: str) -> Check:
+    synchronous, wait_ms = str(dsn.pragmas["synchronous"]), dsn.busy_timeout_ms
+    text = f"journal mode {mode}, synchronous {synchronous}, busy timeout {wait_ms} ms, SQLite {sqlite3.sqlite_version}"
+    if mode in ("off", "memory"):
+        return Check("journal", "wrong", text, "a crash can destroy the file: use _journal_mode=WAL")
+    if synchronous in ("OFF", "NORMAL"):
+        return Check("journal", "warning", text, "a loss of power may take acknowledged writes: use _synchronous=FULL")
+    if wait_ms < _SHORT_WAIT_MS:
+        return Check("journal", "warning", text, "writes are refused that would soon get in: use _busy_timeout=5000")
+    if sqlite3.sqlite_version_info < _SAFE_SQLITE:
+        text += " (let no program but this one make checkpoints: before 3.51.3 two at a time can lose a write)"
+    return Check("journal", "ok", text)
+
+
+def _lock(path: Path) -> Check:
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        step = "set the permissions of the file and its folder, unless this is meant"
+        return Check("writing", "warning", "this user may not write it, so writes are answered with 403", step)
+    uri = read_only_uri(path).replace("mode=ro", "mode=rw")
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_PATIENCE_S, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        step = "end the program that holds the lock, a `sqlite3` shell perhaps; `lsof` names those that have it open"
+        return Check("writing", "wrong", f"a write cannot begin: {error}", step)
+    return Check("writing", "ok", "a write can begin")
+
+
+def _servers(servers: list[int] | None) -> Check:
+    if servers is None:
+        return Check("servers", "ok", "none has it open")
+    return Check("servers", "ok", f"open in process {', '.join(map(str, servers)) or 'unknown'}")
+
+
+def _log(path: Path, wal: int, servers: list[int] | None) -> Check:
+    if not wal:
+        return Check("log", "ok", "the main file alone is complete")
+    if servers is None:
+        text = f"{path}-wal has {wal:,} bytes of a server that was killed"
+        return Check("log", "warning", text, "start a server, which brings them in; until then copy and remove nothing")
+    return Check("log", "ok", f"{wal:,} bytes are in {path}-wal; servers bring them in when writes pause")
+
+
+def _permissions(path: Path) -> Check:
+    loose = loose_permissions(path)
+    if loose:
+        return Check("permissions", "warning", _several(loose), "run the commands")
+    return Check("permissions", "ok", "nobody else can get at it")
+
+
+def _space(path: Path, found: Inspection) -> Check:
+    free, needed = shutil.disk_usage(path.parent).free, max(2 * found.size_bytes, _LEAST_FREE_BYTES)
+    text = f"{free:,} bytes are free on its disk"
+    if free < needed:
+        return Check("space", "warning", text, f"make space: a backup and a restore need {needed:,} bytes")
+    return Check("space", "ok", text)
+
+
+def _backups(database: Path, max_age_s: float, now: datetime) -> Check:
+    verified = [each for each in list_backups(database) if each.verified]
+    step = "`pinocchio profiles backup`, or have the server do it: --backup-dir, --backup-every"
+    if not verified:
+        return Check("backups", "warning", f"no verified backup is in {database.parent}", step)
+    age_s = (now.astimezone() - datetime.fromisoformat(verified[0].created_at)).total_seconds()
+    text = f"the newest verified one of {len(verified)} is of {verified[0].created_at}"
+    return Check("backups", "warning" if age_s > max_age_s else "ok", text, step if age_s > max_age_s else None)
+
+
+def _several(texts: tuple[str, ...] | list[str]) -> str:
+    more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return "; ".join(texts[:_NAMED]) + more
