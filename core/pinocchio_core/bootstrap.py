@@ -9,6 +9,7 @@ from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.database import Database
@@ -30,6 +31,7 @@ class Program:
     store: Store
     keeper: Keeper
     health: RowHealth
+    backups: ScheduledBackups | None
     presence: Presence | None
     """Tells others that this process has the database file open for writing."""
     created: bool
@@ -40,6 +42,8 @@ class Program:
     def close(self) -> None:
         """Tell the plugins, then close the database."""
         self.host.shutdown()
+        if self.backups:
+            self.backups.stop()
         self.health.stop()
         self.keeper.stop()
         self.store.close()
@@ -55,10 +59,20 @@ def version() -> str:
         return "0"
 
 
-def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", strict: bool = True) -> Program:
+def assemble(
+    host: Host,
+    dsn: Dsn,
+    *,
+    default_registry: str,
+    root: str = "",
+    strict: bool = True,
+    schedule: Schedule | None = None,
+    access_log: bool = False,
+) -> Program:
     """Open the database, fill it where it is new, tell the plugins, and make the app.
 
-    `strict`: plugins that are at fault stop the start; otherwise the program does without them.
+    `schedule` is that of the backups which the program makes by itself. `strict`: plugins that are at fault stop the
+    start; otherwise the program does without them.
 
     Raises:
         StartupError: the database or a plugin cannot be used.
@@ -74,7 +88,17 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
         if strict:
             host.require_sound()
         health = RowHealth(store, Validation(host))
-        app = create_app(store, host, health, default_registry=default_registry, version=version(), root=root)
+        backups = _backups(store, schedule, host)
+        app = create_app(
+            store,
+            host,
+            health,
+            backups,
+            default_registry=default_registry,
+            version=version(),
+            root=root,
+            access_log=access_log,
+        )
     except BaseException:
         store.close()
         if presence:
@@ -84,16 +108,27 @@ def assemble(host: Host, dsn: Dsn, *, default_registry: str, root: str = "", str
     keeper = Keeper(opened.database)
     keeper.start()
     health.start()
+    if backups:
+        backups.start()
     return Program(
         app=app,
         host=host,
         store=store,
         keeper=keeper,
         health=health,
+        backups=backups,
         presence=presence,
         created=opened.created,
         notices=notices,
     )
+
+
+def _backups(store: Store, schedule: Schedule | None, host: Host) -> ScheduledBackups | None:
+    database = store.database.dsn.path
+    if schedule is None or database is None:
+        return None
+    plugins = {record.distribution: record.version for record in host.records}
+    return ScheduledBackups(store, schedule, database=database, plugins=plugins)
 
 
 def _presence(database: Database) -> Presence | None:

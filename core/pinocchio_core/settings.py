@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import platformdirs
@@ -10,6 +11,7 @@ import platformdirs
 from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.discovery import Selection
+from pinocchio_core.service.scheduled import Schedule
 from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
 
 LOAD_VARIABLE = "PINOCCHIO_LOAD_PLUGINS"
@@ -47,7 +49,11 @@ class ServerSettings:
     """Server processes behind the address; with 1 there is no other process."""
     pin: bool
     """Whether each of them stays on one core."""
+    backups: Schedule | None
+    """The backups that the server makes by itself."""
     log_format: Literal["text", "json"]
+    access_log: bool
+    """Whether each request gets a line in the log."""
     plugin_errors: Literal["strict", "warn"]
 
 
@@ -118,6 +124,27 @@ def parse_workers(count: int, dsn: Dsn) -> int:
             next_step="name a file with --profile-registry-db, or leave --workers at 1",
         )
     return count
+
+
+def parse_backups(
+    folder: Path | None, every_s: float | None, keep: int, max_age_s: float | None, dsn: Dsn
+) -> Schedule | None:
+    """When to make backups; `None` where none are asked for.
+
+    Raises:
+        SettingsError: only one half of it is there, or the database is one that cannot be backed up.
+    """
+    if folder is None and every_s is None:
+        return None
+    if folder is None or every_s is None:
+        raise SettingsError(
+            "--backup-dir and --backup-every belong together", next_step="give both, or make backups by command"
+        )
+    if dsn.path is None or dsn.read_only:
+        raise SettingsError(
+            "scheduled backups need a database file that can be written", next_step="leave out --backup-every"
+        )
+    return Schedule(folder=folder.expanduser().absolute(), every_s=every_s, keep=keep, max_age_s=max_age_s)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def test_every_mark_has_its_block():
     assert len(RUNS) >= 5
 
 
-@pytest.mark.parametrize("start", STARTS, ids=["path", "dsn"])
+@pytest.mark.parametrize("start", STARTS, ids=["path", "dsn", "scheduled backups"])
 def test_commands_of_the_page_do_what_it_says(serving, environment, tmp_path, start):
     missing = [command for command in ("bash", "curl", "jq", "sqlite3") if shutil.which(command) is None]
     if missing:

@@ -26,7 +26,8 @@ def test_option_is_documented_with_its_variable_and_default(option):
 
     assert row, f"docs/operate.md has no row for {option.opts[0]} and {option.envvar}"
     if isinstance(option.default, str | int) and option.default != "":
-        assert row[1] == f"`{option.default}`"
+        default = ("no", "yes")[option.default] if isinstance(option.default, bool) else option.default
+        assert row[1] == f"`{default}`"
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.opts[0])

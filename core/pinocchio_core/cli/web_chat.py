@@ -3,6 +3,7 @@
 import logging
 import signal
 import socket
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from pinocchio_core.bootstrap import Program, assemble, version
 from pinocchio_core.cli import logs
 from pinocchio_core.cli.cores import pin, usable_cores
-from pinocchio_core.cli.options import default_registry_option, store_options
+from pinocchio_core.cli.options import DURATION, default_registry_option, store_options
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
@@ -21,6 +22,7 @@ from pinocchio_core.settings import (
     Address,
     ServerSettings,
     parse_address,
+    parse_backups,
     parse_registry,
     parse_root,
     parse_store,
@@ -79,6 +81,44 @@ log = logging.getLogger("pinocchio")
     help="Keep each server process on one core; done by itself where there are several workers.",
 )
 @click.option(
+    "--backup-dir",
+    envvar="PINOCCHIO_BACKUP_DIR",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Where the server puts verified backups that it makes by itself.",
+)
+@click.option(
+    "--backup-every",
+    envvar="PINOCCHIO_BACKUP_EVERY",
+    show_envvar=True,
+    type=DURATION,
+    help="How often it makes one, such as 6h; one server of all those on a database does it.",
+)
+@click.option(
+    "--backup-keep",
+    envvar="PINOCCHIO_BACKUP_KEEP",
+    show_envvar=True,
+    default=14,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1),
+    help="How many of the newest it keeps.",
+)
+@click.option(
+    "--backup-max-age",
+    envvar="PINOCCHIO_BACKUP_MAX_AGE",
+    show_envvar=True,
+    type=DURATION,
+    help="Remove older ones too, such as 30d; never the newest.",
+)
+@click.option(
+    "--access-log/--no-access-log",
+    envvar="PINOCCHIO_ACCESS_LOG",
+    show_envvar=True,
+    default=False,
+    help="A line in the log for each request.",
+)
+@click.option(
     "--log-format",
     envvar="PINOCCHIO_LOG_FORMAT",
     show_envvar=True,
@@ -122,7 +162,13 @@ def _serve(
     """Be a whole server, alone or as one of several workers."""
     strict = settings.plugin_errors == "strict"
     program = assemble(
-        host, settings.dsn, default_registry=settings.default_registry, root=settings.root, strict=strict
+        host,
+        settings.dsn,
+        default_registry=settings.default_registry,
+        root=settings.root,
+        strict=strict,
+        schedule=settings.backups,
+        access_log=settings.access_log,
     )
     try:
         sockets = sockets or bind(settings.address)
@@ -165,7 +211,11 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         threads=options["threads"],
         workers=workers,
         pin=workers > 1 if options["pin"] is None else options["pin"],
+        backups=parse_backups(
+            options["backup_dir"], options["backup_every"], options["backup_keep"], options["backup_max_age"], dsn
+        ),
         log_format=options["log_format"],
+        access_log=options["access_log"],
         plugin_errors=options["plugin_errors"],
     )
 

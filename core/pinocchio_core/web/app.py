@@ -8,9 +8,10 @@ from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
+from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
-from pinocchio_core.web.components import RequestTrace
+from pinocchio_core.web.components import AccessLog, RequestTrace
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
 from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
@@ -22,11 +23,19 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
-    store: Store, host: Host, health: RowHealth, *, default_registry: str, version: str, root: str = ""
+    store: Store,
+    host: Host,
+    health: RowHealth,
+    backups: ScheduledBackups | None,
+    *,
+    default_registry: str,
+    version: str,
+    root: str = "",
+    access_log: bool = False,
 ) -> App:
     """The app over an open store and a started host; every route is under the prefix `root`."""
     metrics = Metrics(store.database, version=version)
-    app: App = falcon.App(middleware=[RequestTrace(metrics)])
+    app: App = falcon.App(middleware=[AccessLog(), RequestTrace(metrics)] if access_log else [RequestTrace(metrics)])
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.secure_cookies_by_default = False
     errors.install(app)
@@ -47,7 +56,7 @@ def create_app(
     app.add_route(f"{root}/api/chat/schemas/extensions", FixedJsonResource(host.catalog.extensions_json()))
     app.add_route(f"{root}/api/chat/plugins", plugins)
     app.add_route(f"{root}/healthz", HealthResource())
-    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings))
-    app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings))
+    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups))
+    app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app

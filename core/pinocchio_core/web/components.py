@@ -1,6 +1,7 @@
 """Falcon components: what happens around every request; *middleware* in this project wraps a chat turn."""
 
 import itertools
+import logging
 import re
 import secrets
 import time
@@ -11,6 +12,8 @@ import falcon
 from pinocchio_core.web.metrics import Metrics
 
 _CONFLICTS = (409, 412)
+access = logging.getLogger("pinocchio.access")
+
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -47,3 +50,22 @@ class RequestTrace:
             self._conflicts.inc()
         method = req.method if req.method in falcon.COMBINED_METHODS else "other"
         self._observe(req.uri_template or "none", method, status, took)
+
+
+class AccessLog:
+    """One line in the log for each answer: never a body, a query or a header, because prompts are confidential."""
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
+        """Say who was asked what, and how it went."""
+        del resource, req_succeeded
+        context = req.context
+        fields = {
+            "request_id": context.request_id,
+            "client": req.remote_addr,
+            "method": req.method,
+            "route": req.uri_template or "none",
+            "status": resp.status_code,
+            "milliseconds": round(1000 * (time.perf_counter() - context.began), 3),
+        }
+        text = "%(method)s %(route)s %(status)d, %(milliseconds).1f ms, request %(request_id)s from %(client)s"
+        access.info(text, fields, extra={"fields": fields})

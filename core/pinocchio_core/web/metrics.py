@@ -110,6 +110,11 @@ class Metrics:
         self.quarantined_rows = Gauge(
             "pinocchio_quarantined_rows", "Stored rows that are not well.", ("state",), registry=self._registry
         )
+        self.backup_age = Gauge(
+            "pinocchio_backup_age_seconds",
+            "Age of the newest verified backup that servers made by themselves; NaN where there is none.",
+            registry=self._registry,
+        )
         info = Gauge("pinocchio_build_info", "The version that runs.", ("version",), registry=self._registry)
         info.labels(version).set(1)
         worker = Gauge("pinocchio_worker_info", "The process that counted all this.", ("pid",), registry=self._registry)

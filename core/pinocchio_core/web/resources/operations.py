@@ -1,10 +1,14 @@
 """How the server is."""
 
+import math
+from typing import Any
+
 import falcon
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.findings import Findings
+from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
@@ -23,13 +27,15 @@ class HealthResource(Resource):
 class ReadyResource(Resource):
     """`/readyz`: the store answers and every plugin is well; else 503 and what is wrong.
 
-    Rows that are not well are named too, but everything else is served, so that the answer stays 200.
+    Rows that are not well and backups that are missing are named too, but everything is served, so that the answer
+    stays 200.
     """
 
-    def __init__(self, store: Store, host: Host, findings: Findings) -> None:
+    def __init__(self, store: Store, host: Host, findings: Findings, backups: ScheduledBackups | None) -> None:
         self._store = store
         self._host = host
         self._findings = findings
+        self._backups = backups
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Whether requests can be served as configured."""
@@ -42,16 +48,24 @@ class ReadyResource(Resource):
         if reasons:
             resp.status = falcon.HTTP_503
         reasons += self._findings.reasons()
-        codec.send_json(resp, {"status": "degraded" if reasons else "ok", "reasons": reasons})
+        document: dict[str, Any] = {"status": "ok", "reasons": reasons}
+        if self._backups:
+            age_s, missing = _state_of(self._backups)
+            reasons += missing
+            document["backup_age_seconds"] = age_s
+        if reasons:
+            document["status"] = "degraded"
+        codec.send_json(resp, document)
 
 
 class MetricsResource(Resource):
     """`/metrics`, for Prometheus."""
 
-    def __init__(self, metrics: Metrics, host: Host, findings: Findings) -> None:
+    def __init__(self, metrics: Metrics, host: Host, findings: Findings, backups: ScheduledBackups | None) -> None:
         self._metrics = metrics
         self._host = host
         self._findings = findings
+        self._backups = backups
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Everything that is counted."""
@@ -59,5 +73,15 @@ class MetricsResource(Resource):
         self._metrics.plugin_faults.set(len(self._host.faults))
         for state, count in self._findings.counts().items():
             self._metrics.quarantined_rows.labels(state).set(count)
+        age_s = _state_of(self._backups)[0] if self._backups else None
+        self._metrics.backup_age.set(math.nan if age_s is None else age_s)
         resp.data = self._metrics.text()
         resp.content_type = self._metrics.content_type
+
+
+def _state_of(backups: ScheduledBackups) -> tuple[float | None, list[str]]:
+    """The age of the newest verified one in seconds, and what is wrong; nothing where the database cannot say."""
+    try:
+        return backups.age_s(), backups.reasons()
+    except PinocchioError:
+        return None, []

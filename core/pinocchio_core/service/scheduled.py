@@ -1,0 +1,177 @@
+"""Backups that the server makes by itself, one server of all those on a database.
+
+Who makes the next one holds a lease in the database, and renews it while it works; the lease of one that died runs
+out. When the last one was made is in the database too, so that a restart makes none too many.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pinocchio_core.errors import PinocchioError
+from pinocchio_core.store.backup import backup_name, make_backup, prune
+from pinocchio_core.store.facts import Facts
+from pinocchio_core.store.store import Store
+
+LAST_BACKUP: Final = "last_backup"
+"""The fact: `at_ms`, `path` and `profiles` of the newest verified one."""
+BACKUP_FAILURE: Final = "backup_failure"
+"""The fact: `at_ms` and `reason` of an attempt since then, `null` where none failed."""
+BACKUP_LEASE: Final = "backup_lease"
+"""The fact: who is making one, and until when nobody else does."""
+
+_LEASE_MS: Final = 60_000
+_RETRY_MS: Final = 60_000
+_LONGEST_PAUSE_S: Final = 30.0
+_LATE: Final = 2
+"""How many times its interval a backup may be old before the server says that it is too old."""
+
+log = logging.getLogger("pinocchio.backup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When to make backups, and which to keep."""
+
+    folder: Path
+    every_s: float
+    keep: int
+    """How many of the newest."""
+    max_age_s: float | None
+    """How old the others may become, `None` for any age."""
+
+
+class _Stopped(Exception):
+    """The server ends, so the backup is given up."""
+
+
+class ScheduledBackups:
+    """A thread that makes the backups of a schedule; `start` it when the program serves, `stop` it before the store."""
+
+    def __init__(self, store: Store, schedule: Schedule, *, database: Path, plugins: Mapping[str, str]) -> None:
+        """`plugins` are the distributions and their versions, for the manifests."""
+        self._store = store
+        self._schedule = schedule
+        self._database = database
+        self._plugins = plugins
+        self._facts = Facts(store.database)
+        self._holder = f"{os.getpid()}-{store.now_ms()}"
+        self._lease_until_ms = 0
+        self._began_ms = store.now_ms()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="backups", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a backup that is being made is given up and leaves nothing behind."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def age_s(self) -> float | None:
+        """The age of the newest verified backup, `None` where there is none.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
+        last = self._facts.read(LAST_BACKUP)
+        return None if last is None else max(0, self._store.now_ms() - last["at_ms"]) / 1000
+
+    def reasons(self) -> list[str]:
+        """What is wrong with the backups; StoreUnavailable where the database cannot be read now."""
+        failure, age_s = self._facts.read(BACKUP_FAILURE), self.age_s()
+        since_s = (self._store.now_ms() - self._began_ms) / 1000 if age_s is None else age_s
+        reasons = [f"the last backup failed: {failure['reason']}"] if failure else []
+        if since_s > _LATE * self._schedule.every_s:
+            old = "there is no verified backup" if age_s is None else f"the last verified backup is {age_s:.0f} s old"
+            reasons.append(f"{old}; there should be one every {self._schedule.every_s:.0f} s")
+        return reasons
+
+    def turn(self) -> bool:
+        """Make a backup where one is due and no other server makes it; True where one was made.
+
+        Raises:
+            StoreUnavailable: the database cannot be read or written now.
+        """
+        if not self._due() or not self._take_lease():
+            return False
+        try:
+            made = self._make()
+        except PinocchioError as error:
+            log.error("no backup was made: %s", error)  # noqa: TRY400  the text says all that there is to know
+            self._settle({BACKUP_FAILURE: {"at_ms": self._store.now_ms(), "reason": str(error)}})
+            return False
+        except _Stopped:
+            self._settle({})
+            return False
+        self._settle({LAST_BACKUP: made, BACKUP_FAILURE: None})
+        return True
+
+    def _run(self) -> None:
+        pause_s = min(_LONGEST_PAUSE_S, self._schedule.every_s / 4)
+        while not self._stopping.is_set():
+            try:
+                self.turn()
+            except PinocchioError as error:
+                log.warning("the backups have to wait: %s", error)
+            except Exception:  # the server goes on, and the next attempt may go well
+                log.exception("making a backup failed")
+            self._stopping.wait(pause_s)
+
+    def _due(self) -> bool:
+        now_ms, last, failure = self._store.now_ms(), self._facts.read(LAST_BACKUP), self._facts.read(BACKUP_FAILURE)
+        if failure and 0 <= now_ms - failure["at_ms"] < min(_RETRY_MS, self._schedule.every_s * 1000):
+            return False
+        return last is None or not 0 <= now_ms - last["at_ms"] < self._schedule.every_s * 1000  # or of the future
+
+    def _take_lease(self) -> bool:
+        with self._store.write():
+            lease, now_ms = self._facts.read(BACKUP_LEASE), self._store.now_ms()
+            taken = lease and lease["holder"] != self._holder and now_ms < lease["until_ms"] <= now_ms + _LEASE_MS
+            if taken or not self._due():
+                return False
+            self._hold_lease()
+        return True
+
+    def _hold_lease(self) -> None:
+        now_ms = self._store.now_ms()
+        self._lease_until_ms = now_ms + _LEASE_MS
+        self._facts.write(BACKUP_LEASE, {"holder": self._holder, "until_ms": self._lease_until_ms}, now_ms)
+
+    def _make(self) -> dict[str, Any]:
+        now, at_ms = datetime.now().astimezone(), self._store.now_ms()
+        destination = backup_name(self._database, now, self._schedule.folder)
+        manifest = make_backup(
+            self._database, destination, plugins=self._plugins, now=now, progress=lambda _, __: self._go_on()
+        )
+        removed = prune(
+            self._schedule.folder / self._database.name,
+            keep=self._schedule.keep,
+            max_age_s=self._schedule.max_age_s,
+            now=now,
+        )
+        log.info("backup %s: %d profiles, verified; %d older removed", destination, manifest.profiles, len(removed))
+        return {"at_ms": at_ms, "path": str(destination), "profiles": manifest.profiles}
+
+    def _go_on(self) -> None:
+        """While a copy is verified: end where the server does, and keep the lease."""
+        if self._stopping.is_set():
+            raise _Stopped
+        if self._lease_until_ms - self._store.now_ms() < _LEASE_MS / 2:
+            with self._store.write():
+                self._hold_lease()
+
+    def _settle(self, facts: Mapping[str, Any]) -> None:
+        """Write what came of it, and give the lease back."""
+        now_ms = self._store.now_ms()
+        with self._store.write():
+            for name, value in {**facts, BACKUP_LEASE: None}.items():
+                self._facts.write(name, value, now_ms)
