@@ -41,6 +41,8 @@ TYPED_KEY = r"""curl -s -X POST http://localhost:8080/api/chat/profiles \
     }
   }' | jq .
 """
+COPY = "cp ./data/profiles.db ./data/profiles.db.bak.$(date +%Y%m%d-%H%M%S)"
+PUT_BACK = "cp ./data/profiles.db.bak.20260223-220000 ./data/profiles.db"
 SQL_CHECK = 'sqlite3 ./data/profiles.db "SELECT slug, updated_at_ms FROM profile_registries ORDER BY slug;"'
 
 
@@ -186,3 +188,26 @@ def test_step_4_plain_copy_is_complete_when_the_server_has_stopped(serving, run,
     copy = shutil.copy(tmp_path / "data/profiles.db", tmp_path / "copied.db")
 
     assert json.loads(run(tmp_path, "profiles", "show", "late", "--profile-registry-db", copy).stdout) == made
+
+
+def test_steps_4_to_6_copy_a_quiet_running_server_and_put_the_copy_back(serving, environment, tmp_path, until, problem):
+    need("bash")
+    log = tmp_path / "data/profiles.db-wal"
+    with serving(tmp_path) as server:
+        server.request("POST", "/api/chat/profiles", {"slug": "kept"})
+        server.request("PATCH", "/api/chat/profiles/kept", {"description": "kept"})
+        kept = server.request("GET", "/api/chat/profiles").json
+        until(lambda: log.stat().st_size == 0)
+        subprocess.run(["bash", "-c", COPY], cwd=tmp_path, env=environment(tmp_path), check=True)
+        server.request("POST", "/api/chat/profiles", {"slug": "later"})
+        server.stop()
+    (copy,) = (tmp_path / "data").glob("profiles.db.bak.*")
+    back = PUT_BACK.replace("profiles.db.bak.20260223-220000", copy.name)
+    subprocess.run(["bash", "-c", back], cwd=tmp_path, env=environment(tmp_path), check=True)
+    with serving(tmp_path) as server:
+        assert server.request("GET", "/api/chat/profiles").json == kept
+        assert server.request("GET", "/api/chat/profiles/kept").json["description"] == "kept"
+        assert server.request("GET", "/api/chat/schemas/middlewares").json
+        assert server.request("GET", "/api/chat/schemas/extensions").json
+        stale = {"description": "late", "expected_version": 1}
+        problem(server.request("PATCH", "/api/chat/profiles/kept", stale), 409, "version conflict")

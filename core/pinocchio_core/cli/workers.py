@@ -49,9 +49,9 @@ class Worker:
 
     def ready(self, stop: Callable[[], None]) -> None:
         """Tell the parent that this worker serves; `stop` is called when the parent has ended."""
-        log.info(str(self))
-        threading.Thread(target=self._outlive, args=(stop,), name="parent", daemon=True).start()
         os.write(self.readiness, bytes([self.number]))
+        log.info(str(self))  # whoever reads this may rely on the parent's knowing it
+        threading.Thread(target=self._outlive, args=(stop,), name="parent", daemon=True).start()
 
     def __str__(self) -> str:
         where = "" if self.core is None else f" on core {self.core}"
