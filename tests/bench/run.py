@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sharing
+import upkeep
 from databases import DOCUMENT, REGISTRY, RUNTIME, Filled, fill
 from figures import Figure, Sample, Samples, Target, figure, interleaved, table
 from processes import Lab, Running, others_cpu
@@ -46,12 +48,16 @@ class Size:
     starts: int
     many: int
     """Profiles in the largest database."""
+    large: int
+    """Profiles in the database that is backed up."""
+    upkeep_s: float
+    """How long writers write around its backup."""
     group_s: float
     """After this time a group of rounds begins no further one."""
 
 
-FULL = Size(rounds=9, sample_s=0.8, starts=11, many=100_000, group_s=110)
-QUICK = Size(rounds=3, sample_s=0.3, starts=3, many=10_000, group_s=8)
+FULL = Size(rounds=9, sample_s=0.8, starts=11, many=100_000, large=40_000, upkeep_s=4.0, group_s=110)
+QUICK = Size(rounds=3, sample_s=0.3, starts=3, many=10_000, large=4000, upkeep_s=1.5, group_s=8)
 
 
 def main() -> None:
@@ -60,7 +66,7 @@ def main() -> None:
         "--quick", action="store_true", help="under a minute: fewer, shorter rounds, 10,000 for 100,000"
     )
     parser.add_argument("--threads", type=int, default=DEFAULT_THREADS, help="of every server (default: %(default)s)")
-    parser.add_argument("--only", choices=["sharing"], help="just this group of figures")
+    parser.add_argument("--only", choices=["sharing", "upkeep"], help="just this group of figures")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
     RESULTS.mkdir(exist_ok=True)
@@ -69,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=RESULTS, prefix="databases-") as folder:
         lab = Lab(Path(folder), options.threads)
         try:
-            figures, samples, document_bytes = (measured_sharing if options.only else measured)(lab, size)
+            figures, samples, document_bytes = _GROUPS[options.only](lab, size)
         finally:
             lab.close()
     heading = _heading(lab, document_bytes, size)
@@ -89,8 +95,10 @@ def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], in
     _say("starts")
     starts = _starts(lab, size, many)
     shared_figures, shared, _ = measured_sharing(lab, size)
-    figures = [*_read_figures(reads, size), *_write_figures(writes), *_start_figures(starts, size), *shared_figures]
-    return figures, {"reads": reads, "writes": writes, "starts": starts} | shared, len(body)
+    upkeep_figures, kept, _ = measured_upkeep(lab, size)
+    figures = [*_read_figures(reads, size), *_write_figures(writes), *_start_figures(starts, size)]
+    samples = {"reads": reads, "writes": writes, "starts": starts} | shared | kept
+    return [*figures, *shared_figures, *upkeep_figures], samples, len(body)
 
 
 def measured_sharing(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
@@ -109,6 +117,27 @@ def measured_sharing(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samp
     )
     figures, samples = sharing.measured(lab, plan)
     return figures, {"sharing": samples}, len(read.first.document)
+
+
+def measured_upkeep(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
+    """The same for checkpoints and backups alone."""
+    _say("upkeep")
+    large = _filled(lab, "large.db", size.large)
+    plan = upkeep.Plan(
+        written=_filled(lab, "bursts.db", 10),
+        large=large,
+        patches=_shuffled(large),
+        body=PATCHES["description"],
+        rounds=size.rounds,
+        burst_s=3 * size.sample_s,
+        load_s=size.upkeep_s,
+        group_s=size.group_s,
+    )
+    figures, samples = upkeep.measured(lab, plan)
+    return figures, {"upkeep": samples}, len(large.first.document)
+
+
+_GROUPS: dict[str | None, Callable[..., Any]] = {None: measured, "sharing": measured_sharing, "upkeep": measured_upkeep}
 
 
 # --- reads
