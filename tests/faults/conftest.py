@@ -185,7 +185,7 @@ class History:
 
     def published(self, writers):
         """Writes that were refused and are there nevertheless."""
-        seen = {document["description"] for document in self._documents.values() if document}
+        seen = {document.get("description") for document in self._documents.values() if document}
         return sorted(seen & writers.refused)
 
 

@@ -69,10 +69,21 @@ def inspect_database(path: Path, *, progress: Progress = lambda _, __: None, jud
             connection.isolation_level = None
             connection.execute("BEGIN")
             return _inspected(path, connection, progress, judge)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+            raise DatabaseRefused(
+                f"a write to {path} was cut short, and only who may write it can take that back",
+                next_step="start a server on it once",
+            ) from error
+        raise _unreadable(path, error) from error
     except sqlite3.Error as error:
-        raise DatabaseRefused(
-            f"{path} cannot be read as a database: {error}", next_step="take another backup, or restore one"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> DatabaseRefused:
+    return DatabaseRefused(
+        f"{path} cannot be read as a database: {error}", next_step="take another backup, or restore one"
+    )
 
 
 def require_file(path: Path) -> None:

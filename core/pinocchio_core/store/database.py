@@ -4,8 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,9 @@ from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailab
 from pinocchio_core.store.connections import Connections
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import FAULTS, fault_of, is_broken_text, mapped
-from pinocchio_core.store.gate import WriteGate
+from pinocchio_core.store.gate import WriteGate, gate_path
 from pinocchio_core.store.guard import Mark, mark_of
-
-
-@dataclass
-class Tally:
-    """What happened to a database since it was opened, for metrics."""
-
-    checkpoints: int = 0
-    checkpoint_s: float = 0.0
-    checkpoints_blocked: int = 0
-    """Those that a reader or a writer kept from finishing."""
-    reopened: int = 0
-    """How often its file was found replaced or written by others."""
+from pinocchio_core.store.tally import Tally
 
 
 class Database:
@@ -62,6 +50,8 @@ class Database:
             None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
         )
         self._file: Mark | None = None
+        self._own: Mark | None = None
+        """What the file looked like when this process was last done with it."""
         self._refusal: str | None = None
 
     @property
@@ -99,9 +89,8 @@ class Database:
             slot = self._connections.slot()
             with slot.lock:
                 self._connections.open(slot)
-                with self.peewee.atomic("IMMEDIATE"):
+                with self._noting(), self.peewee.atomic("IMMEDIATE"):
                     yield
-            self._note_file()
         if not self.written.is_set():
             self.written.set()
 
@@ -125,15 +114,14 @@ class Database:
     def keep_note(self) -> None:
         """Take the file as it is now for the one that is open; inside the gate."""
         if self.dsn.path is not None:
-            self._file = mark_of(self.dsn.path)
-            self.gate.note(self._file)
+            self._note(mark_of(self.dsn.path))
 
     def looks_the_same(self) -> bool:
         """Whether the path still leads to the file that was opened; costs next to nothing."""
         if self._file is None or self.dsn.path is None:
             return True
         found = mark_of(self.dsn.path)
-        return self._refusal is None and found is not None and self._is_there(found) and self.gate.noted(found)
+        return self._refusal is None and found is not None and self._is_there(found) and self._is_noted(found)
 
     def watch(self) -> None:
         """Look whether the file is still the one that was opened; each write does so too.
@@ -157,10 +145,10 @@ class Database:
             began = time.perf_counter()
             self.rows(f"PRAGMA busy_timeout = {wait_ms}")
             try:
-                blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+                with self._noting():
+                    blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
             finally:
                 self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
-            self._note_file()
         self.tally.checkpoints += 1
         self.tally.checkpoint_s += time.perf_counter() - began
         self.tally.checkpoints_blocked += blocked
@@ -174,7 +162,9 @@ class Database:
             StoreUnavailable: a writer or a reader did not let go within the busy timeout.
         """
         with self.gate.hold(), mapped():
-            if self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            with self._noting():
+                blocked = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+            if blocked:
                 raise StoreUnavailable("a reader did not end, so the write-ahead log could not be emptied")
             slot = self._connections.slot()
             with slot.lock:
@@ -263,8 +253,7 @@ class Database:
             self._connections.close()
             self._refusal = f"{path} was replaced or written by another program, and cannot be served: {damage}"
             raise StoreUnavailable(self._refusal, retry_after_s=5)
-        self._file = mark_of(path)
-        self.gate.note(self._file)
+        self._note(mark_of(path))
 
     def _damage(self) -> str:
         """What is wrong with the file at the path, `ok` where nothing is; opens it."""
@@ -275,17 +264,32 @@ class Database:
         except (DatabaseRefused, StoreUnavailable) as error:
             return str(error)
 
+    def _is_noted(self, found: Mark) -> bool:
+        """Whether the file looks as it did when the last process was done with it."""
+        return found == self._own or self.gate.noted(found)
+
+    def _note(self, found: Mark | None) -> None:
+        self._file = self._own = found
+        self.gate.note(found)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What the block does to the file is ours, also where the disk fails in the middle of it; inside the gate."""
+        try:
+            yield
+        except BaseException:
+            with suppress(StoreUnavailable):
+                self._note_file()
+            raise
+        self._note_file()
+
     def _note_file(self) -> None:
-        """After a commit: remember what the file looks like, and make sure that it went into the one at the path."""
+        """Remember what the file looks like, and make sure that what was written went into the one at the path."""
         if self._file is None or self.dsn.path is None:
             return
         found = mark_of(self.dsn.path)
         if found is None or not self._is_there(found):
             raise StoreUnavailable(f"{self.dsn.path} was removed or replaced while it was written")
-        if not self.gate.noted(found):
+        if not self._is_noted(found):
+            self._own = found
             self.gate.note(found)
-
-
-def gate_path(path: Path) -> Path:
-    """The file beside the database that writers lock."""
-    return path.with_name(path.name + ".lock")

@@ -140,6 +140,8 @@ def _parameters(query: str) -> tuple[Mapping[str, str | int], int, Mapping[str, 
             own[known] = str(parsed)
         elif known != "_txlock":  # every write begins IMMEDIATE, whichever is asked for
             pragmas[known.removeprefix("_")] = parsed
+    if pragmas["journal_mode"] == "DELETE" and "_synchronous" not in seen:
+        pragmas["synchronous"] = "EXTRA"  # FULL does not sync the removal of the journal, which is the commit
     return MappingProxyType(pragmas), busy_timeout_ms, MappingProxyType(own)
 
 

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pinocchio_core.errors import StoreUnavailable
@@ -74,9 +74,13 @@ class WriteGate:
         return self._file is None or os.pread(self._file, MARK_BYTES, 0) == mark.text()
 
     def note(self, mark: Mark | None) -> None:
-        """Remember what the database file looks like now, for every process; inside `hold`."""
+        """Remember what the database file looks like now, for every process; inside `hold`.
+
+        Where the disk fails, the others look at the database file once more.
+        """
         if self._file is not None and mark is not None:
-            os.pwrite(self._file, mark.text(), 0)
+            with suppress(OSError):
+                os.pwrite(self._file, mark.text(), 0)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -113,3 +117,8 @@ class WriteGate:
 def _opened(path: Path) -> int:
     create_file(path)
     return os.open(path, os.O_RDWR)
+
+
+def gate_path(path: Path) -> Path:
+    """The file beside the database that writers lock."""
+    return path.with_name(path.name + ".lock")

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,6 +108,8 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
     probe = Database(replace(dsn, pragmas={}, uri_parameters={"mode": "ro", **sealed}))
     try:
         with _refused(path):
+            if not dsn.read_only:
+                _roll_back(probe, dsn)
             application_id = probe.rows("PRAGMA application_id")[0][0]
             version = migrations.version_of(probe)
             tables = {row[0] for row in probe.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -130,6 +132,19 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
             f"{path} has an older layout and is opened read-only",
             next_step="open it once with `pinocchio web-chat` where it can be written",
         )
+
+
+def _roll_back(probe: Database, dsn: Dsn) -> None:
+    """Where a writer was ended in a transaction and left a rollback journal, let SQLite take back what it did.
+
+    Until then nobody can read the database who may not write it.
+    """
+    try:
+        migrations.version_of(probe)
+    except StoreReadOnly:
+        uri = replace(dsn, uri_parameters={"mode": "rw"}).uri
+        with closing(sqlite3.connect(uri, uri=True, timeout=dsn.busy_timeout_ms / 1000)) as writer:
+            writer.execute("PRAGMA user_version").fetchall()
 
 
 def _require_current(dsn: Dsn) -> None:

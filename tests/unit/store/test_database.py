@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
-from pinocchio_core.store.database import Database, gate_path
+from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.faults import FAULTS
 from pinocchio_core.store.files import create_file
+from pinocchio_core.store.gate import gate_path
 
 LOCK = """
 import sqlite3, sys

@@ -13,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from pinocchio_core.errors import StoreUnavailable
+from pinocchio_core.store import keeper as module
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.listing import ProfileFilter
@@ -202,6 +203,17 @@ def test_a_reader_that_does_not_end_keeps_writers_going_and_the_log_is_emptied_a
         assert wal.stat().st_size > 0
         reader.execute("COMMIT")
         _until(lambda: wal.stat().st_size == 0)
+
+
+def test_a_reader_that_does_not_end_is_warned_of_when_the_log_is_large(store, add, path, keeper, caplog, monkeypatch):
+    monkeypatch.setattr(module, "_LARGE_WAL_BYTES", 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM profiles").fetchall()
+        add("during")
+        _until(lambda: "a program that reads" in caplog.text)
+    wal = path.with_name("profiles.db-wal")
+    _until(lambda: wal.stat().st_size == 0)
 
 
 def test_what_a_killed_process_left_in_the_log_is_brought_in_without_a_write(store, path, keeper):
