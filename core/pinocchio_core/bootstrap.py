@@ -3,12 +3,14 @@
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.validation import Validation
@@ -19,7 +21,22 @@ from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.presence import Presence
 from pinocchio_core.store.store import Store
-from pinocchio_core.web.app import App, create_app
+from pinocchio_core.web.app import App, Parts, create_app
+
+
+@dataclass(frozen=True, kw_only=True)
+class More:
+    """What a server may be told besides."""
+
+    schedule: Schedule | None = None
+    """That of the backups which it makes by itself."""
+    access_log: bool = False
+    config: Path | None = None
+    """The file of the operator's configs of middlewares; see `OperatorConfigs`."""
+    middleware_configs: Sequence[str] = ()
+
+
+NOTHING_MORE = More()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +83,14 @@ def assemble(
     default_registry: str,
     root: str = "",
     strict: bool = True,
-    schedule: Schedule | None = None,
-    access_log: bool = False,
+    more: More = NOTHING_MORE,
 ) -> Program:
     """Open the database, fill it where it is new, tell the plugins, and make the app.
 
-    `schedule` is that of the backups which the program makes by itself. `strict`: plugins that are at fault stop the
-    start; otherwise the program does without them.
+    `strict`: plugins that are at fault stop the start; otherwise the program does without them.
 
     Raises:
-        StartupError: the database or a plugin cannot be used.
+        StartupError: the database or a plugin cannot be used, or a setting is wrong.
     """
     if strict:
         host.require_sound()
@@ -88,16 +103,15 @@ def assemble(
         if strict:
             host.require_sound()
         health = RowHealth(store, Validation(host))
-        backups = _backups(store, schedule, host)
+        parts = Parts(
+            store=store,
+            host=host,
+            health=health,
+            backups=_backups(store, more.schedule, host),
+            operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
+        )
         app = create_app(
-            store,
-            host,
-            health,
-            backups,
-            default_registry=default_registry,
-            version=version(),
-            root=root,
-            access_log=access_log,
+            parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log
         )
     except BaseException:
         store.close()
@@ -108,15 +122,15 @@ def assemble(
     keeper = Keeper(opened.database)
     keeper.start()
     health.start()
-    if backups:
-        backups.start()
+    if parts.backups:
+        parts.backups.start()
     return Program(
         app=app,
         host=host,
         store=store,
         keeper=keeper,
         health=health,
-        backups=backups,
+        backups=parts.backups,
         presence=presence,
         created=opened.created,
         notices=notices,

@@ -10,6 +10,7 @@
     │   │   └── ProfileNotFound
     │   ├── PolicyViolation
     │   │   ├── ProfileReadOnly
+    │   │   ├── OverrideRefused
     │   │   └── StoreReadOnly
     │   ├── Conflict
     │   │   ├── VersionConflict
@@ -29,7 +30,7 @@ The classes carry data and build their text from it. None of them knows HTTP: `w
 from class to status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -144,6 +145,19 @@ class ProfileReadOnly(PolicyViolation):
     def __init__(self, registry: str, slug: str) -> None:
         self.registry, self.slug = registry, slug
         super().__init__(f'profile "{slug}" in registry "{registry}" is read-only')
+
+
+class OverrideRefused(PolicyViolation):
+    """The profile's policy denies an override of the request."""
+
+    code = "override_refused"
+    next_step = "leave these overrides out, or change the policy of the profile"
+
+    def __init__(self, registry: str, slug: str, reasons: Mapping[str, str]) -> None:
+        """`reasons` says why, by the key of each override."""
+        self.registry, self.slug, self.reasons = registry, slug, dict(reasons)
+        told = "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
+        super().__init__(f'profile "{slug}" in registry "{registry}" does not allow these overrides: {told}')
 
 
 class StoreReadOnly(PolicyViolation):

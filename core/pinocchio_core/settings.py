@@ -51,6 +51,10 @@ class ServerSettings:
     """Whether each of them stays on one core."""
     backups: Schedule | None
     """The backups that the server makes by itself."""
+    config: Path | None
+    """The file of the operator's configs of middlewares."""
+    middleware_configs: tuple[str, ...]
+    """Further ones, `NAME[#ID].PATH=VALUE`."""
     log_format: Literal["text", "json"]
     access_log: bool
     """Whether each request gets a line in the log."""

@@ -168,3 +168,13 @@ def test_a_database_that_others_can_read_is_warned_of_at_the_start(serving, tmp_
     path.chmod(0o644)
     with serving(tmp_path) as server:
         server.wait_for_log(rf"WARNING.*{path} has permissions 0644.*chmod 600 {path}")
+
+
+def test_database_that_may_only_be_read_is_served_and_says_so(serving, problem, tmp_path):
+    with serving(tmp_path) as server:
+        server.stop()
+    dsn = f"file:{tmp_path}/data/profiles.db?mode=ro"
+    with serving(tmp_path, PINOCCHIO_PROFILE_REGISTRY_DSN=dsn) as server:
+        server.wait_for_log("journal mode wal, read-only")
+        assert server.request("GET", "/api/chat/profiles/default").status == 200
+        problem(server.request("POST", "/api/chat/profiles", {"slug": "new"}), 403, "policy violation")

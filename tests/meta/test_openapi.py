@@ -28,6 +28,7 @@ BODIES = {
     "PatchProfile": requests.PatchProfile,
     "ReplaceProfile": requests.ReplaceProfile,
     "SetDefault": requests.SetDefault,
+    "ResolveProfile": requests.ResolveProfile,
     "ChooseProfile": requests.ChooseProfile,
     "CreateRegistry": requests.CreateRegistry,
     "PatchRegistry": requests.PatchRegistry,

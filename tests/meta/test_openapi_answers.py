@@ -111,6 +111,7 @@ PLACES = {
     "PatchProfile": ("PatchProfile", "PATCH", ONE, lambda sent: sent),
     "ReplaceProfile": ("ReplaceProfile", "PUT", ONE, lambda sent: sent),
     "SetDefault": ("SetDefault", "POST", f"{ONE}/default", lambda sent: sent),
+    "ResolveProfile": ("ResolveProfile", "POST", f"{ONE}/resolve", lambda sent: sent),
     "ChooseProfile": ("ChooseProfile", "POST", CURRENT, lambda sent: {"slug": "text"} | sent),
     "CreateRegistry": ("CreateRegistry", "POST", REGISTRIES, lambda sent: {"slug": "new"} | sent),
     "PatchRegistry": ("PatchRegistry", "PATCH", ONE_REGISTRY, lambda sent: sent),
@@ -148,6 +149,10 @@ ONLY_THE_CATALOG_REFUSES = {
         ("name", "text", "refused"),
         ("config", {"x": 1}, "refused"),
         ("config", {"x": {}}, "refused"),
+    ],
+    # the names of overrides may be written in many ways
+    "ResolveProfile": [
+        (name, value, "refused") for name in ("overrides", "request_overrides") for value in ({"x": 1}, {"x": {}})
     ],
 }
 
@@ -218,6 +223,10 @@ def test_openapi_responses_are_what_the_app_answers(app, contract):
         ("patchProfile", "PATCH", f"{PROFILES}/whole", {"expected_version": 9}, {}, 409),
         ("patchProfile", "PATCH", f"{PROFILES}/whole", {}, {"if_match": '"old"'}, 412),
         ("patchProfile", "PATCH", f"{PROFILES}/locked", {"description": "x"}, {}, 403),
+        ("resolveProfile", "POST", f"{PROFILES}/agent/resolve", {"explain": True}, {}, 200),
+        ("resolveProfile", "POST", f"{PROFILES}/agent/resolve", None, {}, 200),
+        ("resolveProfile", "POST", f"{PROFILES}/nope/resolve", {}, {}, 404),
+        ("resolveProfile", "POST", f"{PROFILES}/whole/resolve", {"overrides": []}, {}, 400),
         ("setDefaultProfile", "POST", f"{PROFILES}/whole/default", None, {}, 200),
         ("setDefaultProfile", "POST", f"{PROFILES}/agent/default", {"expected_version": 1}, {}, 409),
         ("deleteProfile", "DELETE", f"{PROFILES}/whole", None, {}, 409),

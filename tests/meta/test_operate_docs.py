@@ -10,13 +10,15 @@ from pinocchio_core.cli.main import build
 from pinocchio_core.cli.web_chat import web_chat
 from pinocchio_core.errors import PinocchioError, RequestError, StartupError
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.operator import PREFIX
 from pinocchio_core.settings import BLOCK_VARIABLE, LOAD_VARIABLE
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.web.errors import STATUSES
 from pinocchio_core.web.server import DRAIN_S
 
-TEXT = (Path(__file__).parents[2] / "docs/operate.md").read_text()
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/operate.md").read_text()
 OPTIONS = [parameter for parameter in web_chat.params if isinstance(parameter, click.Option)]
 
 
@@ -38,7 +40,7 @@ def test_choices_of_an_option_are_documented(option):
 
 def everything_the_command_line_has():
     """Every option and variable of every command, those of plugins included."""
-    words = {LOAD_VARIABLE, BLOCK_VARIABLE, "--help"}
+    words = {LOAD_VARIABLE, BLOCK_VARIABLE, PREFIX, "--help"}
     commands = [build(Host())]
     while commands:
         command = commands.pop()
@@ -92,3 +94,18 @@ def test_faults_of_the_store_and_of_plugins_are_in_the_troubleshooting_table():
 
 def test_time_to_finish_is_documented():
     assert f"for {DRAIN_S} seconds at most" in " ".join(TEXT.split())
+
+
+def test_every_row_of_the_troubleshooting_table_is_tried_by_a_test():
+    rows = [line for line in TEXT.split("## When something is wrong")[1].splitlines() if line.startswith("| ")][1:]
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row.rsplit("|", 2)[1])
+        assert named, row
+        assert set(named) <= there, row

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -62,3 +63,27 @@ def default_registry_option(command: F) -> F:
         metavar="SLUG",
         help="The registry that is meant where none is named.",
     )(command)
+
+
+def operator_options(command: F) -> F:
+    """`--config` and `--middleware-config`."""
+    for option in (
+        click.option(
+            "--middleware-config",
+            "middleware_configs",
+            envvar="PINOCCHIO_MIDDLEWARE_CONFIG",
+            show_envvar=True,
+            multiple=True,
+            metavar="NAME[#ID].PATH=VALUE",
+            help="One value that goes over those of profiles and of the file, such as sqlite.max_rows=50. Repeatable.",
+        ),
+        click.option(
+            "--config",
+            envvar="PINOCCHIO_CONFIG",
+            show_envvar=True,
+            type=click.Path(path_type=Path),
+            help="A file in TOML with configs of middlewares that go over those of profiles.",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -2,8 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,17 @@ import msgspec
 
 from pinocchio_core.cli.backups import backup, backups, verify
 from pinocchio_core.cli.doctor import doctor
+from pinocchio_core.cli.explain import explain
 from pinocchio_core.cli.options import default_registry_option, store_options
 from pinocchio_core.cli.quiesce import quiesce
 from pinocchio_core.cli.restore import restore
+from pinocchio_core.cli.stores import opened_store
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, RowUnreadable, SettingsError
-from pinocchio_core.settings import parse_registry, parse_store
+from pinocchio_core.settings import parse_registry
 from pinocchio_core.store.files import create_file
 from pinocchio_core.store.listing import ProfileFilter
-from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.original import LAYOUT, joined
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.store.rows import readable
@@ -33,7 +33,7 @@ def profiles() -> None:
     """Look at the profiles in a database and back it up; a server may have it open."""
 
 
-for _command in (backup, backups, verify, restore, quiesce, doctor):
+for _command in (backup, backups, verify, restore, quiesce, doctor, explain):
     profiles.add_command(_command)
 
 
@@ -44,7 +44,7 @@ for _command in (backup, backups, verify, restore, quiesce, doctor):
 def list_command(as_json: bool, default_registry: str, **where: Any) -> None:
     """List the profiles of a registry."""
     registry = parse_registry(default_registry)
-    with _store(**where) as store:
+    with opened_store(**where) as store:
         head = store.registries.head(registry)
         page = store.list_profiles(registry, head.default_profile_slug, ProfileFilter())
     if as_json:
@@ -67,7 +67,7 @@ def show(slug: str, default_registry: str, **where: Any) -> None:
         slug = parse_slug(slug)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    with _store(**where) as store:
+    with opened_store(**where) as store:
         row = store.profiles.read(registry, slug)
         if row is None:
             store.registries.head(registry)
@@ -95,7 +95,7 @@ def export(registry: str | None, layout: str, output: Path | None, **where: Any)
     """
     if layout == "go-sqlite" and output is None:
         raise click.UsageError("--format go-sqlite needs --output FILE")
-    with _store(**where) as store:
+    with opened_store(**where) as store:
         rows = store.registries.all() if registry is None else [store.registries.read(parse_registry(registry))]
         damaged: list[str] = []
         exported = [(row, _joined(store, row, damaged, raw=layout == "json")) for row in rows]
@@ -155,18 +155,6 @@ def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) ->
             "INSERT INTO profile_registries VALUES (?, ?, ?)",
             [(row.slug, payload.decode(), row.updated_at_ms) for row, payload in exported],
         )
-
-
-@contextmanager
-def _store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
-    dsn = parse_store(profile_registry_db, profile_registry_dsn)
-    if dsn.path is None:
-        raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
-    store = Store(open_database(replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro"})).database)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _print_json(document: bytes) -> None:

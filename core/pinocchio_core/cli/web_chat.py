@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from pinocchio_core.bootstrap import Program, assemble, version
+from pinocchio_core.bootstrap import More, Program, assemble, version
 from pinocchio_core.cli import logs
 from pinocchio_core.cli.cores import pin, usable_cores
-from pinocchio_core.cli.options import DURATION, default_registry_option, store_options
+from pinocchio_core.cli.options import DURATION, default_registry_option, operator_options, store_options
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
@@ -111,6 +111,7 @@ log = logging.getLogger("pinocchio")
     type=DURATION,
     help="Remove older ones too, such as 30d; never the newest.",
 )
+@operator_options
 @click.option(
     "--access-log/--no-access-log",
     envvar="PINOCCHIO_ACCESS_LOG",
@@ -167,8 +168,12 @@ def _serve(
         default_registry=settings.default_registry,
         root=settings.root,
         strict=strict,
-        schedule=settings.backups,
-        access_log=settings.access_log,
+        more=More(
+            schedule=settings.backups,
+            access_log=settings.access_log,
+            config=settings.config,
+            middleware_configs=settings.middleware_configs,
+        ),
     )
     try:
         sockets = sockets or bind(settings.address)
@@ -214,6 +219,8 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         backups=parse_backups(
             options["backup_dir"], options["backup_every"], options["backup_keep"], options["backup_max_age"], dsn
         ),
+        config=options["config"],
+        middleware_configs=options["middleware_configs"],
         log_format=options["log_format"],
         access_log=options["access_log"],
         plugin_errors=options["plugin_errors"],

@@ -25,3 +25,8 @@ def join(base: str, *steps: str | int) -> str:
 def of(steps: Iterable[str | int]) -> str:
     """The path of these steps from the root of a document."""
     return join("", *steps)
+
+
+def pointer(steps: Iterable[str]) -> str:
+    """The JSON Pointer of these keys (RFC 6901)."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)

@@ -93,3 +93,13 @@ class PatchRegistry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class CreateRegistry(PatchRegistry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new, empty registry."""
+
+
+class ResolveProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a profile is to be resolved with."""
+
+    registry: str | None = None
+    slug: str | None = None
+    overrides: Any = None
+    request_overrides: Any = None
+    explain: bool | None = None

@@ -1,13 +1,17 @@
 """The WSGI app: wiring, nothing else."""
 
+from dataclasses import dataclass
+
 import falcon
 import msgspec
 
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
+from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
@@ -18,22 +22,25 @@ from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
 from pinocchio_core.web.resources.operations import HealthResource, MetricsResource, ReadyResource
 from pinocchio_core.web.resources.profiles import ProfilesResource
 from pinocchio_core.web.resources.registries import RegistriesResource
+from pinocchio_core.web.resources.resolution import ResolutionResource
 
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(
-    store: Store,
-    host: Host,
-    health: RowHealth,
-    backups: ScheduledBackups | None,
-    *,
-    default_registry: str,
-    version: str,
-    root: str = "",
-    access_log: bool = False,
-) -> App:
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What an app is made of."""
+
+    store: Store
+    host: Host
+    health: RowHealth
+    backups: ScheduledBackups | None
+    operator: OperatorConfigs
+
+
+def create_app(parts: Parts, *, default_registry: str, version: str, root: str = "", access_log: bool = False) -> App:
     """The app over an open store and a started host; every route is under the prefix `root`."""
+    store, host, health, backups = parts.store, parts.host, parts.health, parts.backups
     metrics = Metrics(store.database, version=version)
     app: App = falcon.App(middleware=[AccessLog(), RequestTrace(metrics)] if access_log else [RequestTrace(metrics)])
     app.req_options.strip_url_path_trailing_slash = True
@@ -49,6 +56,8 @@ def create_app(
     app.add_route(f"{root}/api/chat/profiles", profiles, suffix="collection")
     app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(defaults, metrics))
+    resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}/resolve", ResolutionResource(resolving))
     app.add_route(f"{root}/api/chat/profile", CurrentResource(defaults))
     app.add_route(f"{root}/api/chat/registries", registries, suffix="collection")
     app.add_route(f"{root}/api/chat/registries/{{slug}}", registries)

@@ -1,0 +1,230 @@
+"""The one resolver: what a profile, the operator and a request together make a turn run with.
+
+Lowest first: the defaults of a middleware's schema, the profile, the operator's file, variables and options, the
+request. Objects merge by key, everything else replaces.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from pinocchio_core.domain.merging import Layer, Leaf, leaves, merged
+from pinocchio_core.domain.profile import MiddlewareUse, Profile
+from pinocchio_core.domain.slugs import shown
+from pinocchio_core.errors import InvalidRequest, Problem
+from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
+from pinocchio_core.host.defaults import defaults_for, masked
+from pinocchio_core.service.configs import USES
+from pinocchio_core.service.operator import OperatorConfigs
+from pinocchio_core.service.overrides import NO_OVERRIDES, Overrides, UseOverride, unknown_tool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedUse:
+    """One use of a middleware with its effective config, with the schema's defaults in it."""
+
+    name: str
+    id: str | None
+    enabled: bool
+    config: Mapping[str, Any]
+    shown_config: Mapping[str, Any]
+    """The config without its secrets."""
+
+    def document(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """It as JSON, with this as its config."""
+        named = {"name": self.name} | ({"id": self.id} if self.id else {})
+        return named | {"enabled": self.enabled, "config": config}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What a turn runs with."""
+
+    registry: str
+    slug: str
+    version: int
+    system_prompt: str | None
+    middlewares: tuple[ResolvedUse, ...]
+    tools: tuple[str, ...]
+    step_settings: Mapping[str, Mapping[str, Any]]
+    """Engine settings: section → field → value; those of the operator are not in it."""
+    refused: Mapping[str, str]
+    """Overrides that the profile's policy took out, and why."""
+    layers: Mapping[str, Sequence[Layer]]
+    """Where every part comes from, by its JSON Pointer."""
+
+    @property
+    def runtime_key(self) -> str:
+        """What the original program calls the profile of a turn: its slug."""
+        return self.slug
+
+    def runtime(self) -> dict[str, Any]:
+        """The effective runtime as JSON, without secrets."""
+        return self._runtime([use.document(use.shown_config) for use in self.middlewares])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """`sha256:` over the canonical JSON of what the turn runs with; the same in every process."""
+        runtime = self._runtime([use.document(use.config) for use in self.middlewares])
+        whole = {"registry": self.registry, "slug": self.slug, "version": self.version, "runtime": runtime}
+        return f"sha256:{hashlib.sha256(msgspec.json.encode(whole, order='sorted')).hexdigest()}"
+
+    def _runtime(self, middlewares: list[dict[str, Any]]) -> dict[str, Any]:
+        prompt = {} if self.system_prompt is None else {"system_prompt": self.system_prompt}
+        settings = {"tools": list(self.tools), "step_settings_patch": self.step_settings}
+        return {**prompt, "middlewares": middlewares, **settings}
+
+    def explained(self) -> Iterator[Leaf]:
+        """Every value of the runtime, with all that wrote it."""
+        for at, layers in self.layers.items():
+            if layers:
+                yield from leaves(layers, at.split("/")[1:])
+
+
+class Resolver:
+    """Makes runtimes for profiles."""
+
+    def __init__(self, catalog: Catalog, operator: OperatorConfigs) -> None:
+        self._catalog = catalog
+        self._operator = operator
+
+    def resolve(self, profile: Profile, overrides: Overrides = NO_OVERRIDES) -> Resolved:
+        """The runtime of a profile under overrides that its policy allows.
+
+        Raises:
+            InvalidRequest: a middleware or tool of the profile is not there, an override is ambiguous, or the
+                configs of a use do not fit together; with every problem.
+        """
+        uses, problems = self._uses(profile, overrides)
+        tools = overrides.tools if overrides.tools is not None else profile.runtime.tools or ()
+        problems += [
+            Problem(field=f"runtime.tools[{index}]", reason=unknown_tool(name, self._catalog))
+            for index, name in enumerate(tools)
+            if name.strip() not in self._catalog.tools
+        ]
+        settings = _layers(profile.runtime.step_settings_patch, overrides.step_settings_patch, "step_settings_patch")
+        if problems:
+            raise InvalidRequest(problems, next_step=_next_step(self._catalog))
+        prompt = overrides.system_prompt if overrides.system_prompt is not None else profile.runtime.system_prompt
+        return Resolved(
+            registry=profile.registry,
+            slug=profile.slug,
+            version=profile.metadata.version,
+            system_prompt=prompt,
+            middlewares=tuple(use for use, _ in uses),
+            tools=tuple(name.strip() for name in tools),
+            step_settings=merged(settings) or {},
+            refused=overrides.refused,
+            layers={
+                "/system_prompt": _layers(profile.runtime.system_prompt, overrides.system_prompt, "system_prompt"),
+                "/tools": _layers(profile.runtime.tools, overrides.tools, "tools"),
+                "/step_settings_patch": settings,
+                **{pointer: layers for _, more in uses for pointer, layers in more.items()},
+            },
+        )
+
+    def _uses(
+        self, profile: Profile, overrides: Overrides
+    ) -> tuple[list[tuple[ResolvedUse, dict[str, list[Layer]]]], list[Problem]]:
+        own = list(profile.runtime.middlewares or ())
+        matched, problems = _matched(own, overrides.middlewares)
+        uses = [*own, *(_appended(each) for each in overrides.middlewares if each not in matched.values())]
+        appended = iter([each for each in overrides.middlewares if each not in matched.values()])
+        found = []
+        for index, use in enumerate(uses):
+            override = matched.get(index) if index < len(own) else next(appended)
+            entry = self._catalog.middlewares.get(use.name)
+            if entry is None:
+                field = f"{USES}[{index}].name"
+                problems.append(Problem(field=field, reason=f"unknown middleware {shown(use.name)}"))
+                continue
+            stored = profile.config_of(use, version=entry.definition.version) if index < len(own) else {}
+            layers = self._config_layers(entry, use, stored, override)
+            resolved, more = self._resolved(index, use, entry, layers, override)
+            problems += more
+            masks = [Layer(each.source, each.where, masked(entry.schema.schema, each.value)) for each in layers]
+            told = {f"/middlewares/{index}/config": masks}
+            told[f"/middlewares/{index}/enabled"] = _enabled_layers(use, override, own=index < len(own))
+            found.append((resolved, told))
+        return found, problems
+
+    def _config_layers(
+        self, entry: MiddlewareEntry, use: MiddlewareUse, stored: Mapping[str, Any], override: UseOverride | None
+    ) -> list[Layer]:
+        upper = [Layer("profile", f"extensions {entry.key}, {use.slot}", stored)] if stored else []
+        upper += self._operator.layers(use)
+        if override and override.config is not None:
+            upper.append(Layer("request", f"{override.field}.config", override.config))
+        defaults = defaults_for(entry.schema.schema, merged([Layer("", "", {}), *upper]))
+        return [Layer("schema", f"defaults of {entry.definition.name}", defaults), *upper]
+
+    def _resolved(
+        self,
+        index: int,
+        use: MiddlewareUse,
+        entry: MiddlewareEntry,
+        layers: Sequence[Layer],
+        override: UseOverride | None,
+    ) -> tuple[ResolvedUse, list[Problem]]:
+        config = merged(layers)
+        enabled = use.enabled is not False
+        if override and override.enabled is not None:
+            enabled = override.enabled
+        field = f"{override.field}.config" if override and override.config is not None else f"{USES}[{index}].config"
+        sources = ", ".join(dict.fromkeys(layer.source for layer in layers if layer.value))
+        problems = [
+            Problem(field=field, reason=f"{found} (merged from {sources or 'nothing'})")
+            for found in (entry.problems(config) if enabled else ())
+        ]
+        shown_config = masked(entry.schema.schema, config)
+        resolved = ResolvedUse(name=use.name, id=use.id, enabled=enabled, config=config, shown_config=shown_config)
+        return resolved, problems
+
+
+def _matched(
+    own: Sequence[MiddlewareUse], overrides: Iterable[UseOverride]
+) -> tuple[dict[int, UseOverride], list[Problem]]:
+    """Which override is for which use of the profile, and what is wrong with them; the others are new uses."""
+    matched: dict[int, UseOverride] = {}
+    problems: list[Problem] = []
+    new: set[tuple[str, str]] = set()
+    for override in overrides:
+        named = [index for index, use in enumerate(own) if use.name == override.name]
+        found = [index for index in named if (own[index].id or "") == override.id] if override.id else named
+        if len(found) > 1:
+            ids = ", ".join(shown(own[index].id or "") for index in found)
+            reason = f"{shown(override.name)} is ambiguous; specify id, one of {ids}"
+            problems.append(Problem(field=f"{override.field}.id", reason=reason))
+        elif (found and found[0] in matched) or (not found and (override.name, override.id) in new):
+            reason = f"overrides the same use of {shown(override.name)} once more"
+            problems.append(Problem(field=override.field, reason=reason))
+        elif found:
+            matched[found[0]] = override
+        else:
+            new.add((override.name, override.id))
+    return matched, problems
+
+
+def _appended(override: UseOverride) -> MiddlewareUse:
+    return MiddlewareUse(name=override.name, id=override.id or None, enabled=override.enabled)
+
+
+def _layers(stored: Any, overriding: Any, name: str) -> list[Layer]:
+    both = (("profile", f"runtime.{name}", stored), ("request", f"overrides.{name}", overriding))
+    return [Layer(source, where, msgspec.to_builtins(value)) for source, where, value in both if value is not None]
+
+
+def _enabled_layers(use: MiddlewareUse, override: UseOverride | None, *, own: bool) -> list[Layer]:
+    found = [Layer("profile", "runtime.middlewares", use.enabled is not False)] if own else []
+    if override and (override.enabled is not None or not own):
+        found.append(Layer("request", override.field, override.enabled is not False))
+    return found
+
+
+def _next_step(catalog: Catalog) -> str:
+    known = ", ".join(sorted(catalog.middlewares)) or "none"
+    return f"see GET /api/chat/schemas/middlewares for what may be used here ({known})"

@@ -1,0 +1,84 @@
+"""The use case of resolving: a stored profile, and what a request wants to be different."""
+
+from typing import Any
+
+from pinocchio_core.domain.slugs import parse_slug
+from pinocchio_core.errors import InvalidRequest, Problem, ProfileNotFound
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.operator import OperatorConfigs
+from pinocchio_core.service.overrides import FIELD, allowed_overrides, parse_overrides
+from pinocchio_core.service.requests import ResolveProfile
+from pinocchio_core.service.resolve import Resolved, Resolver
+from pinocchio_core.service.targets import Target, checked
+from pinocchio_core.store.store import Store
+
+
+class ResolveService:
+    """What profiles come to."""
+
+    def __init__(self, store: Store, host: Host, operator: OperatorConfigs, *, default_registry: str) -> None:
+        self._store = store
+        self._host = host
+        self._resolver = Resolver(host.catalog, operator)
+        self._default_registry = default_registry
+
+    def requested(self, target: Target, body: bytes) -> dict[str, Any]:
+        """The answer to a request to resolve a profile.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
+        """
+        request = checked(body, ResolveProfile, target) if body.strip() else ResolveProfile()
+        target.check()
+        registry = target.registry_slug(request.registry, self._default_registry)
+        explain = bool(request.explain)
+        resolved = self.resolve(registry, target.path_slug(), _overrides_of(request), explain=explain)
+        return resolution_document(resolved, explain=explain)
+
+    def resolve(self, registry: str, slug: str, overrides: Any = None, *, explain: bool = False) -> Resolved:
+        """A stored profile with these overrides; with `explain` those that policy refuses are kept as such.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
+        """
+        slug = parse_slug(slug)
+        row = self._store.profiles.read(registry, slug)
+        if row is None:
+            self._store.registries.head(registry)
+            raise ProfileNotFound(registry, slug)
+        profile = row.profile()
+        sent = parse_overrides(overrides, self._host.catalog)
+        return self._resolver.resolve(profile, allowed_overrides(sent, profile, collect=explain))
+
+
+def resolution_document(resolved: Resolved, *, explain: bool) -> dict[str, Any]:
+    """A resolved profile as JSON."""
+    document = {
+        "registry": resolved.registry,
+        "profile": resolved.slug,
+        "runtime_key": resolved.runtime_key,
+        "profile_version": resolved.version,
+        "runtime_fingerprint": resolved.fingerprint,
+        "runtime": resolved.runtime(),
+    }
+    if explain:
+        document["explain"] = {
+            "values": [
+                {
+                    "pointer": leaf.pointer,
+                    "value": leaf.value,
+                    "layers": [vars(layer) for layer in leaf.written_by],
+                    "won": leaf.written_by[-1].source,
+                }
+                for leaf in resolved.explained()
+            ],
+            "refused": [{"key": key, "reason": reason} for key, reason in resolved.refused.items()],
+        }
+    return document
+
+
+def _overrides_of(request: ResolveProfile) -> Any:
+    if request.overrides is not None and request.request_overrides is not None:
+        reason = f"is the same as {FIELD}; send one of the two"
+        raise InvalidRequest([Problem(field="request_overrides", reason=reason)])
+    return request.request_overrides if request.overrides is None else request.overrides
