@@ -139,6 +139,32 @@ def test_copied_over_a_quiet_file_it_is_served_and_written(
     figure("cp over a quiet server's file", f"served from then on, lost 0 of {len(clients.acknowledged())} writes")
 
 
+def test_reads_of_a_file_that_is_being_copied_over_are_never_an_unexpected_error(
+    serving, until, problem, other, path, figure, tmp_path
+):
+    content = other.read_bytes()
+    steps = [0, 1, 100, 4096, 8192, *range(3 * 4096, len(content), 4 * 4096)]
+    asked = ["/default", "", "/theirs", "?q=a"]
+    counts = collections.Counter()
+    with serving(tmp_path) as server:
+        until(lambda: path.with_name("profiles.db-wal").stat().st_size == 0)
+        with path.open("wb") as file:  # as `cp` does, and slowly
+            for start, end in itertools.pairwise([0, *steps, len(content)]):
+                file.write(content[start:end])
+                file.flush()
+                for rest in asked:
+                    answer = server.request("GET", f"{PROFILES}{rest}")
+                    counts[answer.status] += 1
+                    if answer.status not in (200, 404):
+                        assert problem(answer, answer.status)["status"] in (409, 503)
+                ready = server.request("GET", "/readyz")
+                assert ready.status in (200, 503), ready.body
+        until(lambda: server.request("GET", f"{PROFILES}/theirs").status == 200)
+        assert server.request("POST", PROFILES, {"slug": "after"}).status == 201
+        assert server.stop() == 0
+    figure("reads while a slow cp goes over the file", f"{sum(counts.values())} of them, {counts[503]} 503, 500: 0")
+
+
 def test_moved_away_and_put_back_under_writers_nothing_is_lost(
     serving, writing_to, history, until, path, figure, tmp_path
 ):

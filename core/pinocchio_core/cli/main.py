@@ -1,6 +1,8 @@
 """The command `pinocchio`: its group, and how every failure ends in one clear line."""
 
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -31,6 +33,7 @@ def build(host: Host) -> click.Group:
 
 def main() -> None:
     """The entry point of the command `pinocchio`."""
+    signal.signal(signal.SIGTERM, _ended)
     try:
         host = Host(selection=plugin_selection())
         build(host)(obj=host)
@@ -38,6 +41,12 @@ def main() -> None:
         _end(error, error.exit_code)
     except PinocchioError as error:
         _end(error, 1)
+
+
+def _ended(number: int, _: FrameType | None) -> None:
+    """End as after an interrupt, so that a command leaves nothing unfinished behind; a server has its own way."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _own(command: click.Command) -> click.Command:

@@ -111,6 +111,8 @@ class RowHealth:
         after = seen.seq
         while after < now.seq and not self._stopping.is_set():
             keys, after = self._scan.changed(after)
+            if not keys:
+                break  # the history became shorter meanwhile, or cannot be read to its end
             self._revisit(keys)
         self._seen = replace(now, seq=after)
 

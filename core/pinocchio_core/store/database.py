@@ -10,7 +10,7 @@ from typing import Any
 
 import peewee
 
-from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailable
+from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store.connections import Connections
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import FAULTS, fault_of, is_broken_text, mapped
@@ -69,10 +69,9 @@ class Database:
         except FAULTS as error:
             if is_broken_text(error):
                 return self._rows_of_broken_text(sql, parameters)
-            fault = fault_of(error)
-            if fault is None:
-                raise
-            raise fault from error
+            if fault := self._fault_of(error):
+                raise fault from error
+            raise
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -84,7 +83,7 @@ class Database:
         """
         if self.read_only:
             raise StoreReadOnly("it was opened with mode=ro, immutable or query_only")
-        with self.gate.hold(), mapped():
+        with self.gate.hold(), mapped(self._fault_of):
             self._require_same_file()
             slot = self._connections.slot()
             with slot.lock:
@@ -188,12 +187,18 @@ class Database:
             finally:
                 connection.text_factory = str
 
+    def _fault_of(self, error: BaseException) -> PinocchioError | None:
+        """As `fault_of`; where the file is being written by others, a table that is not there is no fault of ours."""
+        fault = fault_of(error)
+        if fault or self.looks_the_same():
+            return fault
+        return StoreUnavailable(f"{self.dsn.path} was written by another program and is being looked at")
+
     def _open(self) -> sqlite3.Connection:
         if self._refusal is not None:
             raise StoreUnavailable(self._refusal)
         self.peewee.connect(reuse_if_open=True)
-        connection: sqlite3.Connection = self.peewee.connection()  # type: ignore[no-untyped-call]  # stubs
-        return connection
+        return self.peewee.connection()  # type: ignore[no-any-return, no-untyped-call]  # stubs
 
     def _new_connection(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
         """A connection that has read nothing yet, to the file that was opened and to no other.

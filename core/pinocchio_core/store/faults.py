@@ -1,23 +1,24 @@
 """What a failing database means, decided in one place."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import peewee
 
 from pinocchio_core.errors import PinocchioError, StoreReadOnly, StoreUnavailable
 
-FAULTS = (peewee.DatabaseError, peewee.InterfaceError, sqlite3.Error)
-"""What the database raises."""
+FAULTS = (peewee.DatabaseError, peewee.InterfaceError, sqlite3.Error, UnicodeDecodeError)
+"""What the database raises; the last one where SQLite names a part of a damaged schema in its message."""
 
+_DAMAGED = "the database file is damaged"
 _PASSING = {
     "SQLITE_BUSY": "the database is locked",
     "SQLITE_LOCKED": "the database is locked",
     "SQLITE_FULL": "the disk is full",
     "SQLITE_IOERR": "the disk failed to read or write",
     "SQLITE_CANTOPEN": "the database file cannot be opened",
-    "SQLITE_CORRUPT": "the database file is damaged",
+    "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": "the database file is not a database",
     "SQLITE_PROTOCOL": "the database is locked",
     "SQLITE_INTERRUPT": "the database is being closed",
@@ -25,8 +26,10 @@ _PASSING = {
 
 
 @contextmanager
-def mapped() -> Iterator[None]:
+def mapped(meaning: Callable[[BaseException], PinocchioError | None] | None = None) -> Iterator[None]:
     """Turn exceptions of the database into this program's own; programming errors pass through.
+
+    `meaning` says what an exception means, `fault_of` where it is not given.
 
     Raises:
         StoreUnavailable: the same call may work later.
@@ -35,7 +38,7 @@ def mapped() -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        fault = fault_of(error)
+        fault = (meaning or fault_of)(error)
         if fault is None:
             raise
         raise fault from error
@@ -52,7 +55,7 @@ def fault_of(error: BaseException) -> PinocchioError | None:
         for prefix, reason in _PASSING.items():
             if name.startswith(prefix):
                 return StoreUnavailable(f"{reason} ({name})", retry_after_s=5 if prefix == "SQLITE_FULL" else 1)
-    return None
+    return StoreUnavailable(_DAMAGED) if isinstance(error, UnicodeDecodeError) else None
 
 
 def is_locked(error: BaseException) -> bool:

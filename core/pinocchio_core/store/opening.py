@@ -13,7 +13,7 @@ import peewee
 from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store import migrations
 from pinocchio_core.store.database import Database
-from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.faults import FAULTS, is_locked
 from pinocchio_core.store.files import create_file, require_plain_file
 
@@ -112,7 +112,7 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
                 _roll_back(probe, dsn)
             application_id = probe.rows("PRAGMA application_id")[0][0]
             version = migrations.version_of(probe)
-            tables = {row[0] for row in probe.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            tables = _tables(probe)
     finally:
         probe.close()
     theirs = application_id == 0 and (version != 0 or (tables and "profile_registries" not in tables))
@@ -126,6 +126,12 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
             f"{path} was written by a newer version of this program (layout {version}, this one knows"
             f" {migrations.LATEST})",
             next_step="install that version or a newer one; the file was not touched",
+        )
+    damaged = sorted(name for name, sql in _expected_tables().items() if tables.get(name) != sql)
+    if version == migrations.LATEST and damaged:
+        raise DatabaseRefused(
+            f"{path} is damaged: its table {damaged[0]} is not as this program makes it",
+            next_step="restore it from a backup, or name another file; this one was not touched",
         )
     if dsn.read_only and version < migrations.LATEST:
         raise DatabaseRefused(
@@ -145,6 +151,21 @@ def _roll_back(probe: Database, dsn: Dsn) -> None:
         uri = replace(dsn, uri_parameters={"mode": "rw"}).uri
         with closing(sqlite3.connect(uri, uri=True, timeout=dsn.busy_timeout_ms / 1000)) as writer:
             writer.execute("PRAGMA user_version").fetchall()
+
+
+def _tables(database: Database) -> dict[str, str]:
+    """The statement that made each table."""
+    return dict(database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+
+
+def _expected_tables() -> dict[str, str]:
+    """The tables of a database of the newest layout."""
+    example = Database(dsn_of_path(":memory:"))
+    try:
+        migrations.migrate(example)
+        return _tables(example)
+    finally:
+        example.close()
 
 
 def _require_current(dsn: Dsn) -> None:
@@ -184,7 +205,7 @@ def _refused(path: Path | None) -> Iterator[None]:
 
 def _advice(error: PinocchioError | peewee.PeeweeException | sqlite3.Error) -> str:
     text = str(error)
-    if "NOTADB" in text or "CORRUPT" in text:
+    if "NOTADB" in text or "damaged" in text:
         return "restore it from a backup, or name another file; this one was not touched"
     if "locked" in text:
         return "find the program that holds it, or wait until it is done"

@@ -18,7 +18,6 @@ PROFILE_COLUMNS = (
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding a damaged payload raises."""
-_BEGINNING = b'{"registry":"'
 
 
 class ListItem(Struct, frozen=True, omit_defaults=True):
@@ -82,8 +81,12 @@ class StoredProfile(Struct, frozen=True):
         payload = self.payload
         if checksum(payload) != self.sha256:
             raise self.unreadable("its payload does not match its checksum")
-        if not payload.startswith(_BEGINNING) or payload[-1:] != b"}":
-            payload = encode_document(self.profile())  # no profile, or one that another program wrote
+        beginning = f'{{"registry":"{self.registry}","slug":"{self.slug}",'
+        if not payload.startswith(beginning.encode()) or payload[-1:] != b"}":
+            profile = self.profile()
+            if (profile.registry, profile.slug) != (self.registry, self.slug):
+                raise self.unreadable("it is that of another profile")  # a damaged index leads to other rows
+            payload = encode_document(profile)  # one that another program wrote
         return payload[:-1] + (b',"is_default":true}' if self.is_default else b',"is_default":false}')
 
     def profile(self) -> Profile:

@@ -83,6 +83,7 @@ class RowScan:
     def profiles(self, after: int) -> tuple[list[StoredProfile], int]:
         """The next page of profiles after the row of this number, and the number of its last; empty at the end."""
         rows = self._database.rows(_AFTER, (after, PAGE))
+        rows = [row for row in rows if row[-1] > after]  # a damaged tree may lead back to rows that were read before
         return [_profile(row) for row in rows], rows[-1][-1] if rows else after
 
     def profile(self, key: Key) -> StoredProfile | None:
@@ -101,7 +102,7 @@ class RowScan:
 
     def changed(self, after: int) -> tuple[list[Key], int]:
         """The next page of what was changed after a place in the history, and where that page ends."""
-        rows = self._database.rows(_CHANGED, (after, PAGE))
+        rows = [row for row in self._database.rows(_CHANGED, (after, PAGE)) if row[-1] > after]  # as in `profiles`
         return list(dict.fromkeys((registry, slug) for registry, slug, _ in rows)), rows[-1][-1] if rows else after
 
 
