@@ -2,20 +2,22 @@
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
+from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.validation import Validation
+from pinocchio_core.store.conversations import ConversationStore, open_conversations
 from pinocchio_core.store.database import Database
-from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.files import loose_permissions
 from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
@@ -34,6 +36,10 @@ class More:
     config: Path | None = None
     """The file of the operator's configs of middlewares; see `OperatorConfigs`."""
     middleware_configs: Sequence[str] = ()
+    turns: Dsn | None = None
+    """The database of conversations; `None` for one beside that of profiles."""
+    engine: EngineChoice = field(default_factory=EngineChoice)
+    turns_at_once: int = 8
 
 
 NOTHING_MORE = More()
@@ -49,6 +55,7 @@ class Program:
     keeper: Keeper
     health: RowHealth
     backups: ScheduledBackups | None
+    conversations: ConversationStore
     presence: Presence | None
     """Tells others that this process has the database file open for writing."""
     created: bool
@@ -63,6 +70,7 @@ class Program:
             self.backups.stop()
         self.health.stop()
         self.keeper.stop()
+        self.conversations.close()
         self.store.close()
         if self.presence:
             self.presence.close()
@@ -109,6 +117,9 @@ def assemble(
             health=health,
             backups=_backups(store, more.schedule, host),
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
+            conversations=open_conversations(more.turns or _turns_beside(opened.database.dsn), clock=store.now_ms),
+            engine=more.engine,
+            turns_at_once=more.turns_at_once,
         )
         app = create_app(
             parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log
@@ -131,6 +142,7 @@ def assemble(
         keeper=keeper,
         health=health,
         backups=parts.backups,
+        conversations=parts.conversations,
         presence=presence,
         created=opened.created,
         notices=notices,
@@ -143,6 +155,13 @@ def _backups(store: Store, schedule: Schedule | None, host: Host) -> ScheduledBa
         return None
     plugins = {record.distribution: record.version for record in host.records}
     return ScheduledBackups(store, schedule, database=database, plugins=plugins)
+
+
+def _turns_beside(dsn: Dsn) -> Dsn:
+    """`profiles.turns.db` beside `profiles.db`; in memory where that is, or can only be read."""
+    if dsn.path is None or dsn.read_only:
+        return dsn_of_path(":memory:")
+    return dsn_of_path(str(dsn.path.with_name(f"{dsn.path.stem}.turns.db")))
 
 
 def _presence(database: Database) -> Presence | None:

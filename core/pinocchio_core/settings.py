@@ -1,7 +1,7 @@
 """What the operator decided: flags and environment variables as one frozen value, read once."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,11 +11,15 @@ import platformdirs
 from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.discovery import Selection
+from pinocchio_core.plugin.types import EngineOptions
+from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.scheduled import Schedule
 from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
 
 LOAD_VARIABLE = "PINOCCHIO_LOAD_PLUGINS"
 BLOCK_VARIABLE = "PINOCCHIO_BLOCK_PLUGINS"
+
+KEY_VARIABLE = "PINOCCHIO_ENGINE_API_KEY"
 
 DEFAULT_ADDRESS = "127.0.0.1:8080"
 DEFAULT_REGISTRY = "default"
@@ -55,6 +59,9 @@ class ServerSettings:
     """The file of the operator's configs of middlewares."""
     middleware_configs: tuple[str, ...]
     """Further ones, `NAME[#ID].PATH=VALUE`."""
+    turns: Dsn | None
+    """The database of conversations; `None` for one beside that of profiles."""
+    engine: EngineChoice
     log_format: Literal["text", "json"]
     access_log: bool
     """Whether each request gets a line in the log."""
@@ -128,6 +135,41 @@ def parse_workers(count: int, dsn: Dsn) -> int:
             next_step="name a file with --profile-registry-db, or leave --workers at 1",
         )
     return count
+
+
+def parse_engine(
+    name: str, base_url: str | None, model: str | None, key_file: Path | None, origins: Sequence[str]
+) -> EngineChoice:
+    """The engine of profiles that name none; its key is in a file or in the environment.
+
+    Raises:
+        SettingsError: the file cannot be read, or something is no URL.
+    """
+    for option, url in (("--engine-base-url", base_url), *(("--engine-allow-origin", origin) for origin in origins)):
+        if url and not url.startswith(("http://", "https://")):
+            raise SettingsError(
+                f"{option} {shown(url)} is no URL", next_step="write for example http://127.0.0.1:8000/v1"
+            )
+    key = os.environ.get(KEY_VARIABLE)
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"--engine-api-key-file {key_file} cannot be read", next_step="name a file with the key in it"
+            ) from error
+    options = EngineOptions(
+        base_url=base_url,
+        model=model,
+        api_key=(key or "").strip() or None,
+        allowed_origins=tuple(origin.rstrip("/") for origin in origins),
+    )
+    return EngineChoice(name=name, options=options)
+
+
+def parse_turns(path: str | None) -> Dsn | None:
+    """The database of conversations; SettingsError where the path is none."""
+    return None if path is None else dsn_of_path(path)
 
 
 def parse_backups(

@@ -24,7 +24,7 @@ RUNTIME: dict[str, Any] = {
     "system_prompt": "Answer from the tables you can query, name the query you ran, and say so when you do not know. "
     * 8,
     "middlewares": [{"name": "sqlite", "id": "main", "enabled": True}],
-    "tools": ["sql_query", "calculator"],
+    "tools": ["calculator"],
     "step_settings_patch": {
         "ai-chat": {"ai-engine": "large", "ai-temperature": 0.2, "ai-max-response-tokens": 4096},
         "ai-inference": {"reasoning-effort": "medium", "stop": ["END"]},

@@ -19,7 +19,7 @@ def pinocchio_validate_profile(profile):
 
 def test_banner_says_where_the_database_is_and_what_runs(serving, tmp_path):
     with serving(tmp_path) as first:
-        first.wait_for_log(r"plugins agentmode \(pinocchio-agentmode [\d.]+\), sqlite \(pinocchio-webchat [\d.]+\)")
+        first.wait_for_log(r"plugins agentmode \(pinocchio-agentmode [\d.]+\), .*sqlite \(pinocchio-webchat [\d.]+\)")
         assert f"database {tmp_path}/data/profiles.db: created, journal mode wal, writable" in first.log
     with serving(tmp_path) as second:
         second.wait_for_log(r": opened, 2 profiles in 1 registries, journal mode wal, writable")

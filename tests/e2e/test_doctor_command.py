@@ -158,7 +158,10 @@ def test_a_drill_serves_the_backup_and_leaves_nothing_behind(command, backup, tm
     code, document = command("restore", "--drill", backup, TMPDIR=tmp_path / "tmp")
     assert (code, document["passed"]) == (0, True)
     names = [each["name"] for each in document["checks"]]
-    assert names == ["restore", "manifest", "plugins", "lists", "default", "schemas", "conflict", "readiness"]
+    assert names == [
+        *("restore", "manifest", "plugins", "lists", "default", "schemas", "conflict"),
+        *("chat by profile", "chat by registry", "readiness"),
+    ]
     assert database.read_bytes() == before
     assert not list((tmp_path / "tmp").iterdir())
 

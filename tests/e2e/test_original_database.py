@@ -24,7 +24,7 @@ CONCIERGE = {
             {"name": "agentmode", "id": "desk", "enabled": False},
             {"name": "sqlite"},
         ],
-        "tools": ["phone-book"],
+        "tools": ["calculator"],
     },
     "policy": {"allow_overrides": True, "denied_override_keys": ["tools"], "read_only": False},
     "metadata": {

@@ -4,12 +4,23 @@ from contextlib import contextmanager
 import pytest
 
 import pinocchio_agentmode
+from pinocchio_core.plugin import ToolDefinition, hookimpl
 from pinocchio_core.testing import make_app
-from pinocchio_plugins import starter_profile, starter_suggestions
+from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
 PROFILES = "/api/chat/profiles"
-SHIPPED = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode)
+
+
+class Tools:
+    """Tools with short names."""
+
+    @hookimpl
+    def pinocchio_tools(self):
+        return [ToolDefinition(name, description="", arguments_schema={"type": "object"}, call=str) for name in "abt"]
+
+
+SHIPPED = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode, calculator, echo, Tools)
 
 
 @pytest.fixture(scope="session")

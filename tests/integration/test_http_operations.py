@@ -105,6 +105,9 @@ def test_plugins_are_listed_with_origin_and_contributions(app):
         "starter_profile",
         "starter_suggestions",
         "pinocchio_agentmode",
+        "calculator",
+        "echo",
+        "Tools",
     ]
     assert all(plugin.keys() == members for plugin in listed)
     assert {plugin["status"] for plugin in listed} == {"active"}

@@ -34,6 +34,8 @@ def described():
         elif issubclass(value, msgspec.Struct):
             lines.append(f"record {name}")
             lines += [f"    {_struct_field(field)}" for field in msgspec.structs.fields(value)]
+        elif issubclass(value, Exception):
+            lines.append(f"exception {name}{inspect.signature(value)}")
         else:
             lines.append(f"enumeration {name}")
             lines += [f"    {member.name} = {member.value!r}" for member in value]
@@ -44,7 +46,7 @@ def described():
 def _dataclass_field(field):
     default = ""
     if field.default is not dataclasses.MISSING:
-        default = f" = {field.default!r}"
+        default = f" = {field.default.__name__ if callable(field.default) else repr(field.default)}"
     elif field.default_factory is not dataclasses.MISSING:
         default = f" = {field.default_factory.__name__}()"
     return f"{'*, ' if field.kw_only else ''}{field.name}: {_type(field.type)}{default}"
@@ -115,6 +117,8 @@ def test_plugin_exports_are_the_pinned_ones():
         "Block",
         "BlockKind",
         "EngineDefinition",
+        "EngineFailed",
+        "EngineOptions",
         "Event",
         "ExtensionSchema",
         "Handler",
@@ -131,6 +135,7 @@ def test_plugin_exports_are_the_pinned_ones():
         "StartupInfo",
         "ToolDefinition",
         "Turn",
+        "TurnCancelled",
         "hookimpl",
     ]
     assert all(hasattr(pinocchio_core.plugin, name) for name in pinocchio_core.plugin.__all__)

@@ -18,10 +18,10 @@ from pinocchio_core.plugin import hookimpl
 from pinocchio_core.service import requests
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_app
-from pinocchio_plugins import starter_profile, starter_suggestions
+from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
-PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode)
+PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode, calculator, echo)
 
 BODIES = {
     "CreateProfile": requests.CreateProfile,
@@ -29,6 +29,7 @@ BODIES = {
     "ReplaceProfile": requests.ReplaceProfile,
     "SetDefault": requests.SetDefault,
     "ResolveProfile": requests.ResolveProfile,
+    "ChatRequest": requests.ChatRequest,
     "ChooseProfile": requests.ChooseProfile,
     "CreateRegistry": requests.CreateRegistry,
     "PatchRegistry": requests.PatchRegistry,
@@ -84,7 +85,7 @@ def test_openapi_operations_are_told_apart_and_explained(document):
         assert operation["description"].endswith(".")
         assert operation["tags"][0] in [tag["name"] for tag in document["tags"]]
         named = [parameters[parameter["$ref"].rpartition("/")[2]]["name"] for parameter in operation["parameters"]]
-        assert re.findall(r"{(\w+)}", path) == [name for name in named if name == "slug"]
+        assert re.findall(r"{(\w+)}", path) == [name for name in named if name in ("slug", "conv_id")]
         assert "X-Request-Id" in named
 
 

@@ -16,10 +16,10 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import hookimpl
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.testing import TestApp, make_app
-from pinocchio_plugins import starter_profile, starter_suggestions
+from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
-PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode)
+PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode, calculator, echo)
 PROFILES = "/api/chat/profiles"
 REGISTRIES = "/api/chat/registries"
 CURRENT = "/api/chat/profile"
@@ -100,10 +100,11 @@ class Contract:
             assert not answer.body
             return
         media_type = answer.headers["content-type"].partition(";")[0]
-        value = answer.body.decode() if media_type == "text/plain" else answer.json
+        value = answer.body.decode() if media_type.startswith("text/") else answer.json
         assert not self.problems(response["content"][media_type]["schema"], value), answer.body
 
 
+FAILING = {"step_settings_patch": {"echo": {"fail": "away", "fail-status": 503}}}
 VALUES = [None, True, -1, 7, 1.5, "", " ", "text", "a\x00b", "x" * 300, [], ["x"], [""], [7], {}, {"x": 1}, {"x": {}}]
 ONE, ONE_REGISTRY = f"{PROFILES}/text", f"{REGISTRIES}/text"
 PLACES = {
@@ -112,6 +113,7 @@ PLACES = {
     "ReplaceProfile": ("ReplaceProfile", "PUT", ONE, lambda sent: sent),
     "SetDefault": ("SetDefault", "POST", f"{ONE}/default", lambda sent: sent),
     "ResolveProfile": ("ResolveProfile", "POST", f"{ONE}/resolve", lambda sent: sent),
+    "ChatRequest": ("ChatRequest", "POST", "/chat", lambda sent: {"prompt": "hello"} | sent),
     "ChooseProfile": ("ChooseProfile", "POST", CURRENT, lambda sent: {"slug": "text"} | sent),
     "CreateRegistry": ("CreateRegistry", "POST", REGISTRIES, lambda sent: {"slug": "new"} | sent),
     "PatchRegistry": ("PatchRegistry", "PATCH", ONE_REGISTRY, lambda sent: sent),
@@ -145,10 +147,15 @@ def test_openapi_request_schema_refuses_what_the_app_refuses(app, contract, name
 
 
 ONLY_THE_CATALOG_REFUSES = {
+    "RuntimeInput": [("tools", ["x"], "refused")],
     "MiddlewareUseInput": [
         ("name", "text", "refused"),
         ("config", {"x": 1}, "refused"),
         ("config", {"x": {}}, "refused"),
+    ],
+    "ChatRequest": [
+        *((name, value, "refused") for name in ("prompt",) for value in (None, "", " ")),
+        *((name, value, "refused") for name in ("overrides", "request_overrides") for value in ({"x": 1}, {"x": {}})),
     ],
     # the names of overrides may be written in many ways
     "ResolveProfile": [
@@ -191,7 +198,7 @@ def test_openapi_responses_are_what_the_app_answers(app, contract):
         "slug": "whole",
         "display_name": "Whole",
         "description": "Everything",
-        "runtime": {"system_prompt": "p", "tools": ["t"], "step_settings_patch": {"a": {"b": 1}}},
+        "runtime": {"system_prompt": "p", "tools": ["calculator"], "step_settings_patch": {"a": {"b": 1}}},
         "policy": {"allowed_override_keys": ["x"], "denied_override_keys": ["y"]},
         "metadata": {"tags": ["t"]},
         "extensions": {"acme.kept@v1": [1], starter_suggestions.KEY: {"items": ["a"]}},
@@ -227,6 +234,18 @@ def test_openapi_responses_are_what_the_app_answers(app, contract):
         ("resolveProfile", "POST", f"{PROFILES}/agent/resolve", None, {}, 200),
         ("resolveProfile", "POST", f"{PROFILES}/nope/resolve", {}, {}, 404),
         ("resolveProfile", "POST", f"{PROFILES}/whole/resolve", {"overrides": []}, {}, 400),
+        ("chat", "POST", "/chat", {"prompt": "hello", "conv_id": "c"}, {}, 200),
+        ("chat", "POST", "/chat", {"prompt": "hello", "stream": True}, {}, 200),
+        ("chat", "POST", "/chat", {"prompt": " "}, {}, 400),
+        ("chatWithProfile", "POST", "/chat/agent", {"prompt": "hello"}, {}, 200),
+        ("chatWithProfile", "POST", "/chat/nope", {"prompt": "hello"}, {}, 404),
+        ("chatWithProfile", "POST", "/chat/agent", {"prompt": "x", "overrides": FAILING}, {}, 502),
+        ("listConversations", "GET", "/api/chat/conversations", None, {}, 200),
+        ("readConversation", "GET", "/api/chat/conversations/c", None, {}, 200),
+        ("readConversation", "GET", "/api/chat/conversations/nope", None, {}, 404),
+        ("deleteConversation", "DELETE", "/api/chat/conversations/c", None, {}, 204),
+        ("deleteConversation", "DELETE", "/api/chat/conversations/c", None, {}, 404),
+        ("listEngineSchemas", "GET", "/api/chat/schemas/engines", None, {}, 200),
         ("setDefaultProfile", "POST", f"{PROFILES}/whole/default", None, {}, 200),
         ("setDefaultProfile", "POST", f"{PROFILES}/agent/default", {"expected_version": 1}, {}, 409),
         ("deleteProfile", "DELETE", f"{PROFILES}/whole", None, {}, 409),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ import msgspec
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.engines import DEFAULT_ENGINE
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.settings import Address
 from pinocchio_core.store.backup import read_manifest, read_only_uri
@@ -128,6 +130,8 @@ class _Client:
         yield self._schemas()
         if counts.get(registry):
             yield self._stale(registry)
+            yield self._chat(registry, slug, {"profile": slug, "registry": registry})
+            yield self._chat(registry, slug, {"registry": registry})
         status, ready = self._ask("GET", "/readyz")
         detail = "; ".join(ready.get("reasons", [])) or "nothing is wrong"
         yield Step("readiness", status == 200, detail)
@@ -157,6 +161,19 @@ class _Client:
         stale = {"description": "drill", "expected_version": one["version"] + 1}
         status, _ = self._ask("PATCH", f"{PROFILES}/{quote(one['slug'])}?registry={quote(registry)}", stale)
         return Step("conflict", status == 409, f'a stale change of "{one["slug"]}" is answered with {status}')
+
+    def _chat(self, registry: str, slug: Any, named: dict[str, Any]) -> Step:
+        """One turn with the default profile, unless that wants an engine which may ask somebody far away."""
+        status, resolved = self._ask("POST", f"{PROFILES}/{quote(str(slug))}/resolve?registry={quote(registry)}")
+        name = f"chat by {next(iter(named))}"
+        if status != HTTPStatus.OK:
+            return _failed(name, f'profile "{slug}" cannot be resolved: {resolved.get("detail")}')
+        engine = resolved["runtime"]["step_settings_patch"].get("ai-chat", {}).get("ai-api-type", DEFAULT_ENGINE)
+        if engine != DEFAULT_ENGINE:
+            return _passed(name, f'profile "{slug}" resolves; not tried, because it wants the engine "{engine}"')
+        status, answer = self._ask("POST", "/chat", {"prompt": "drill"} | named)
+        passed = status == HTTPStatus.OK and answer.get("profile") == slug
+        return Step(name, passed=passed, detail=f'status {status}, answered by profile "{answer.get("profile")}"')
 
     def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """The status and the decoded body of an answer."""

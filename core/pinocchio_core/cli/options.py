@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from pinocchio_core.settings import DEFAULT_REGISTRY
+from pinocchio_core.service.engines import DEFAULT_ENGINE
+from pinocchio_core.settings import DEFAULT_REGISTRY, KEY_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -83,6 +84,53 @@ def operator_options(command: F) -> F:
             show_envvar=True,
             type=click.Path(path_type=Path),
             help="A file in TOML with configs of middlewares that go over those of profiles.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def engine_options(command: F) -> F:
+    """`--engine` and what belongs to it."""
+    for option in (
+        click.option(
+            "--engine-allow-origin",
+            envvar="PINOCCHIO_ENGINE_ALLOW_ORIGIN",
+            show_envvar=True,
+            multiple=True,
+            metavar="ORIGIN",
+            help="An origin, such as https://host:port, that profiles may name as the engine's; never sent the key."
+            " Repeatable.",
+        ),
+        click.option(
+            "--engine-api-key-file",
+            envvar="PINOCCHIO_ENGINE_API_KEY_FILE",
+            show_envvar=True,
+            type=click.Path(path_type=Path),
+            help=f"A file with the key for the engine; wins over the variable {KEY_VARIABLE}.",
+        ),
+        click.option(
+            "--engine-model",
+            envvar="PINOCCHIO_ENGINE_MODEL",
+            show_envvar=True,
+            metavar="NAME",
+            help="The model of profiles that name none.",
+        ),
+        click.option(
+            "--engine-base-url",
+            envvar="PINOCCHIO_ENGINE_BASE_URL",
+            show_envvar=True,
+            metavar="URL",
+            help="Where the engine's provider is, such as http://127.0.0.1:8000/v1.",
+        ),
+        click.option(
+            "--engine",
+            envvar="PINOCCHIO_ENGINE",
+            show_envvar=True,
+            default=DEFAULT_ENGINE,
+            show_default=True,
+            metavar="NAME",
+            help="What answers chats of profiles that name no engine; plugins bring them.",
         ),
     ):
         command = option(command)

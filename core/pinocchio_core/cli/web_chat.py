@@ -12,7 +12,13 @@ import click
 from pinocchio_core.bootstrap import More, Program, assemble, version
 from pinocchio_core.cli import logs
 from pinocchio_core.cli.cores import pin, usable_cores
-from pinocchio_core.cli.options import DURATION, default_registry_option, operator_options, store_options
+from pinocchio_core.cli.options import (
+    DURATION,
+    default_registry_option,
+    engine_options,
+    operator_options,
+    store_options,
+)
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
@@ -23,9 +29,11 @@ from pinocchio_core.settings import (
     ServerSettings,
     parse_address,
     parse_backups,
+    parse_engine,
     parse_registry,
     parse_root,
     parse_store,
+    parse_turns,
     parse_workers,
 )
 from pinocchio_core.store.opening import journal_mode
@@ -112,6 +120,14 @@ log = logging.getLogger("pinocchio")
     help="Remove older ones too, such as 30d; never the newest.",
 )
 @operator_options
+@engine_options
+@click.option(
+    "--turns-db",
+    envvar="PINOCCHIO_TURNS_DB",
+    show_envvar=True,
+    metavar="PATH",
+    help="The database of conversations; default: beside that of profiles. :memory: keeps nothing.",
+)
 @click.option(
     "--access-log/--no-access-log",
     envvar="PINOCCHIO_ACCESS_LOG",
@@ -173,6 +189,9 @@ def _serve(
             access_log=settings.access_log,
             config=settings.config,
             middleware_configs=settings.middleware_configs,
+            turns=settings.turns,
+            engine=settings.engine,
+            turns_at_once=max(1, settings.threads // 2),
         ),
     )
     try:
@@ -221,6 +240,14 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         ),
         config=options["config"],
         middleware_configs=options["middleware_configs"],
+        turns=parse_turns(options["turns_db"]),
+        engine=parse_engine(
+            options["engine"],
+            options["engine_base_url"],
+            options["engine_model"],
+            options["engine_api_key_file"],
+            options["engine_allow_origin"],
+        ),
         log_format=options["log_format"],
         access_log=options["access_log"],
         plugin_errors=options["plugin_errors"],

@@ -51,6 +51,14 @@ class ToolDefinition:
     call: Callable[[Mapping[str, Any]], str]
 
 
+Emit = Callable[[Event], None]
+"""Tells the client at once; raises `TurnCancelled` where nobody waits for the turn any more."""
+
+
+def _nobody(_: Event) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     """The blocks of a conversation so far, and what the engine may use for the next ones."""
@@ -61,6 +69,15 @@ class Turn:
     state: Mapping[str, Any] = field(default_factory=dict)
     """JSON values kept with the conversation from turn to turn, keyed by plugin."""
     events: tuple[Event, ...] = ()
+    """What the client hears of at the end of the turn."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """What engines say that the turn took, such as `input_tokens` and `output_tokens`."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the turn runs for: `conv_id`, `turn_id`, `registry`, `profile`, `profile_version`, `runtime_fingerprint` and
+    `middlewares`, the names of those that are active."""
+    emit: Emit = field(default=_nobody, compare=False, repr=False)
+    """For engines: `delta` events with `text` as it comes. An engine that takes long calls it often, with an empty
+    `delta` if need be, and so ends soon after a client that has gone."""
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

@@ -56,13 +56,31 @@ class ExtensionEntry:
     schema: CompiledSchema
 
 
+@dataclass(frozen=True)
+class EngineEntry:
+    """An engine definition with its settings' schema compiled."""
+
+    definition: EngineDefinition
+    schema: CompiledSchema
+
+    def document(self) -> dict[str, Any]:
+        """It as schema discovery shows it."""
+        definition = self.definition
+        return {
+            "name": definition.name,
+            "display_name": definition.display_name or definition.name,
+            "description": definition.description,
+            "schema": self.schema.schema,
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
     """What may be used in profiles."""
 
     middlewares: Mapping[str, MiddlewareEntry] = field(default_factory=dict)
     extensions: Mapping[str, ExtensionEntry] = field(default_factory=dict)
-    engines: Mapping[str, EngineDefinition] = field(default_factory=dict)
+    engines: Mapping[str, EngineEntry] = field(default_factory=dict)
     tools: Mapping[str, ToolDefinition] = field(default_factory=dict)
 
     def middleware_of(self, extension_key: str) -> MiddlewareEntry | None:
@@ -74,6 +92,10 @@ class Catalog:
     def middlewares_json(self) -> bytes:
         """The answer of GET /api/chat/schemas/middlewares."""
         return msgspec.json.encode([self.middlewares[name].document() for name in sorted(self.middlewares)])
+
+    def engines_json(self) -> bytes:
+        """The answer of GET /api/chat/schemas/engines."""
+        return msgspec.json.encode([self.engines[name].document() for name in sorted(self.engines)])
 
     def extensions_json(self) -> bytes:
         """The answer of GET /api/chat/schemas/extensions."""
@@ -110,12 +132,12 @@ def extension_entry(contribution: ExtensionSchema) -> ExtensionEntry:
     return ExtensionEntry(key, _compiled(f"extension {key}", contribution.schema))
 
 
-def checked_engine(definition: EngineDefinition) -> EngineDefinition:
-    """The engine definition, Unsound where it cannot be used."""
+def engine_entry(definition: EngineDefinition) -> EngineEntry:
+    """The engine definition, checked and compiled; Unsound where it cannot be used."""
     if not is_middleware_name(definition.name) or not callable(definition.build):
         raise Unsound(f"engine {shown(definition.name)}: needs a legal name and a callable build")
-    _compiled(f"engine {shown(definition.name)}, settings_schema", definition.settings_schema)
-    return definition
+    schema = _compiled(f"engine {shown(definition.name)}, settings_schema", definition.settings_schema)
+    return EngineEntry(definition, schema)
 
 
 def checked_tool(definition: ToolDefinition) -> ToolDefinition:

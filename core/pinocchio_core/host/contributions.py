@@ -7,11 +7,12 @@ from typing import Any
 from pinocchio_core.domain.turns import ToolDefinition
 from pinocchio_core.host.catalog import (
     Catalog,
+    EngineEntry,
     ExtensionEntry,
     MiddlewareEntry,
     Unsound,
-    checked_engine,
     checked_tool,
+    engine_entry,
     extension_entry,
     middleware_entry,
 )
@@ -22,7 +23,7 @@ from pinocchio_core.plugin.types import EngineDefinition, ExtensionSchema, Middl
 _HOOKS: tuple[tuple[str, str, type, Callable[[Any], Any]], ...] = (
     ("middlewares", "pinocchio_middleware_definitions", MiddlewareDefinition, middleware_entry),
     ("extensions", "pinocchio_extension_schemas", ExtensionSchema, extension_entry),
-    ("engines", "pinocchio_engines", EngineDefinition, checked_engine),
+    ("engines", "pinocchio_engines", EngineDefinition, engine_entry),
     ("tools", "pinocchio_tools", ToolDefinition, checked_tool),
 )
 
@@ -33,7 +34,7 @@ class Contribution:
 
     middlewares: list[MiddlewareEntry] = field(default_factory=list)
     extensions: list[ExtensionEntry] = field(default_factory=list)
-    engines: list[EngineDefinition] = field(default_factory=list)
+    engines: list[EngineEntry] = field(default_factory=list)
     tools: list[ToolDefinition] = field(default_factory=list)
 
     def names(self) -> dict[str, list[str]]:
@@ -41,7 +42,7 @@ class Contribution:
         return {
             "middlewares": [entry.definition.name for entry in self.middlewares],
             "extensions": self.extension_keys(),
-            "engines": [engine.name for engine in self.engines],
+            "engines": [entry.definition.name for entry in self.engines],
             "tools": [tool.name for tool in self.tools],
         }
 
@@ -124,7 +125,7 @@ def _clash(
     for kind, names in (
         ("middleware", [entry.definition.name for entry in contribution.middlewares]),
         ("extension", [entry.key for entry in contribution.extensions]),
-        ("engine", [engine.name for engine in contribution.engines]),
+        ("engine", [entry.definition.name for entry in contribution.engines]),
         ("tool", [tool.name for tool in contribution.tools]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -144,7 +145,7 @@ def _catalog(kept: list[Contribution], application: Sequence[ExtensionSchema]) -
     return Catalog(
         middlewares=middlewares,
         extensions=by_key,
-        engines={engine.name: engine for contribution in kept for engine in contribution.engines},
+        engines={entry.definition.name: entry for contribution in kept for entry in contribution.engines},
         tools={tool.name: tool for contribution in kept for tool in contribution.tools},
     )
 

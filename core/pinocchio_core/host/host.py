@@ -77,6 +77,13 @@ class Host:
         """The records of plugins that should be active and are not."""
         return [record for record in self.records if record.failed]
 
+    def owner_of(self, kind: str, name: str) -> str:
+        """The plugin that contributes a thing of this kind (`middlewares`, `engines`, `tools`), for messages."""
+        for plugin, contribution in self._active.values():
+            if name in contribution.names()[kind]:
+                return plugin.record.source
+        return "unknown"
+
     def require_sound(self) -> None:
         """Raise PluginsFailed where any plugin is at fault."""
         if self.faults:

@@ -11,10 +11,11 @@ docs/write-a-plugin.md goes through a whole one.
 
 from pinocchio_core.domain.profile import Metadata, MiddlewareUse, Policy, Profile, Runtime
 from pinocchio_core.domain.turns import Block, BlockKind, Event, Handler, Middleware, ToolDefinition, Turn
-from pinocchio_core.errors import Problem
+from pinocchio_core.errors import EngineFailed, Problem, TurnCancelled
 from pinocchio_core.plugin.hookspecs import hookimpl
 from pinocchio_core.plugin.types import (
     EngineDefinition,
+    EngineOptions,
     ExtensionSchema,
     MiddlewareDefinition,
     ProfileChange,
@@ -26,6 +27,8 @@ __all__ = [
     "Block",
     "BlockKind",
     "EngineDefinition",
+    "EngineFailed",
+    "EngineOptions",
     "Event",
     "ExtensionSchema",
     "Handler",
@@ -42,5 +45,6 @@ __all__ = [
     "StartupInfo",
     "ToolDefinition",
     "Turn",
+    "TurnCancelled",
     "hookimpl",
 ]

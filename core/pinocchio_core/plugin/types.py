@@ -41,14 +41,30 @@ class ExtensionSchema:
     """JSON Schema (draft 2020-12); no reference may leave the document."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What the operator says of the engine that the server uses, apart from any profile."""
+
+    base_url: str | None = None
+    model: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    """It is for `base_url` and no other place."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins (`https://host:port`) that settings of a profile may name besides; without the key."""
+
+
 @dataclass(frozen=True)
 class EngineDefinition:
     """An engine that answers turns. See `pinocchio_engines`."""
 
     name: str
     _: KW_ONLY
-    build: Callable[[Mapping[str, Any]], Handler]
-    """Makes the engine from its settings: section → field → value."""
+    build: Callable[[Mapping[str, Any], EngineOptions], Handler]
+    """Makes the engine from its settings, section → field → value, and what the operator says.
+
+    Called for each new combination of both; what it returns answers turns of many conversations at one time. It adds
+    the blocks of its answer to a turn, assistant text or tool calls, and raises `EngineFailed` where it cannot.
+    """
     settings_schema: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schema (draft 2020-12) of the sections it reads."""
     display_name: str = ""

@@ -103,3 +103,17 @@ class ResolveProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     overrides: Any = None
     request_overrides: Any = None
     explain: bool | None = None
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A user's message, and where it belongs."""
+
+    prompt: str | None = None
+    text: str | None = None
+    conv_id: str | None = None
+    profile: str | None = None
+    registry: str | None = None
+    overrides: Any = None
+    request_overrides: Any = None
+    idempotency_key: str | None = None
+    stream: bool | None = None

@@ -7,7 +7,7 @@ from pinocchio_core.errors import InvalidRequest, Problem, ProfileNotFound
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.overrides import FIELD, allowed_overrides, parse_overrides
-from pinocchio_core.service.requests import ResolveProfile
+from pinocchio_core.service.requests import ChatRequest, ResolveProfile
 from pinocchio_core.service.resolve import Resolved, Resolver
 from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.store import Store
@@ -20,7 +20,7 @@ class ResolveService:
         self._store = store
         self._host = host
         self._resolver = Resolver(host.catalog, operator)
-        self._default_registry = default_registry
+        self.default_registry = default_registry
 
     def requested(self, target: Target, body: bytes) -> dict[str, Any]:
         """The answer to a request to resolve a profile.
@@ -30,9 +30,9 @@ class ResolveService:
         """
         request = checked(body, ResolveProfile, target) if body.strip() else ResolveProfile()
         target.check()
-        registry = target.registry_slug(request.registry, self._default_registry)
+        registry = target.registry_slug(request.registry, self.default_registry)
         explain = bool(request.explain)
-        resolved = self.resolve(registry, target.path_slug(), _overrides_of(request), explain=explain)
+        resolved = self.resolve(registry, target.path_slug(), overrides_of(request), explain=explain)
         return resolution_document(resolved, explain=explain)
 
     def resolve(self, registry: str, slug: str, overrides: Any = None, *, explain: bool = False) -> Resolved:
@@ -77,7 +77,8 @@ def resolution_document(resolved: Resolved, *, explain: bool) -> dict[str, Any]:
     return document
 
 
-def _overrides_of(request: ResolveProfile) -> Any:
+def overrides_of(request: ResolveProfile | ChatRequest) -> Any:
+    """The overrides of a request, under either of their names; InvalidRequest where it has both."""
     if request.overrides is not None and request.request_overrides is not None:
         reason = f"is the same as {FIELD}; send one of the two"
         raise InvalidRequest([Problem(field="request_overrides", reason=reason)])

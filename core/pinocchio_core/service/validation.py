@@ -11,11 +11,13 @@ import msgspec
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.json_text import WHOLE
 from pinocchio_core.domain.profile import Profile
+from pinocchio_core.domain.slugs import trim
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
-from pinocchio_core.service import configs, names
+from pinocchio_core.service import configs, engines, names
 from pinocchio_core.service.envelope import value_at
+from pinocchio_core.service.overrides import unknown_tool
 from pinocchio_core.service.requests import CreateProfile, PatchProfile
 from pinocchio_core.service.targets import Target, opened
 
@@ -63,8 +65,9 @@ class Validation:
         """What the schemas of the installed plugins have against a stored document; plugins' hooks are not asked."""
         try:
             tree = msgspec.json.decode(payload, type=dict[str, Any])
-            uses = list(configs.use_problems(tree, self.catalog, new=True))
-            return uses + list(configs.extension_problems(tree, self.catalog))
+            problems = list(configs.use_problems(tree, self.catalog, new=True))
+            problems += configs.extension_problems(tree, self.catalog)
+            return problems + list(_tool_problems(value_at(tree, "runtime", "tools"), self.catalog))
         except RecursionError:
             return [Problem(field=WHOLE, reason="is nested too deep to be checked")]
 
@@ -76,7 +79,10 @@ class Validation:
         yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
         yield from configs.use_problems(tree, self.catalog, new=kind is not PatchProfile)
         yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
-        yield from names.settings_problems(value_at(tree, "runtime", "step_settings_patch"))
+        settings = value_at(tree, "runtime", "step_settings_patch")
+        yield from names.settings_problems(settings)
+        yield from engines.settings_problems(settings, self.catalog)
+        yield from _tool_problems(value_at(tree, "runtime", "tools"), self.catalog)
         yield from names.policy_problems(tree.get("policy"))
         yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
         yield from configs.extension_problems(tree, self.catalog)
@@ -86,3 +92,10 @@ class Validation:
             known = ", ".join(sorted(self.catalog.middlewares)) or "none"
             return f"see GET /api/chat/schemas/middlewares for what may be used here ({known})"
         return "correct every field that is listed in errors and send the request again"
+
+
+def _tool_problems(tools: Any, catalog: Catalog) -> Iterator[Problem]:
+    for index, name in enumerate(tools[: limits.MAX_TOOLS] if isinstance(tools, list) else ()):
+        sound = isinstance(name, str) and trim(name) and not any(names.name_problem("", name))
+        if sound and trim(name) not in catalog.tools:
+            yield Problem(field=f"runtime.tools[{index}]", reason=unknown_tool(name, catalog))

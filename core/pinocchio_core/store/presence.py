@@ -95,10 +95,11 @@ def _locked(file: int, *, shared: bool) -> bool:
 def _processes(file: int) -> list[int]:
     """The processes in the file that still run."""
     written = {int(line) for line in os.pread(file, 1 << 16, 0).split() if line.isdigit()}
-    return sorted(process for process in written if _runs(process))
+    return sorted(process for process in written if runs(process))
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
+    """Whether there is a process with this id."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,17 +6,21 @@ import falcon
 import msgspec
 
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.defaults import DefaultService
+from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.scheduled import ScheduledBackups
+from pinocchio_core.store.conversations import ConversationStore
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
 from pinocchio_core.web.components import AccessLog, RequestTrace
 from pinocchio_core.web.metrics import Metrics
+from pinocchio_core.web.resources.chat import ChatResource, ConversationsResource
 from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
 from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
 from pinocchio_core.web.resources.operations import HealthResource, MetricsResource, ReadyResource
@@ -36,6 +40,10 @@ class Parts:
     health: RowHealth
     backups: ScheduledBackups | None
     operator: OperatorConfigs
+    conversations: ConversationStore
+    engine: EngineChoice
+    turns_at_once: int
+    """Chat turns that run at one time."""
 
 
 def create_app(parts: Parts, *, default_registry: str, version: str, root: str = "", access_log: bool = False) -> App:
@@ -57,6 +65,20 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(defaults, metrics))
     resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
+    chats = ChatService(
+        resolving,
+        defaults,
+        parts.conversations,
+        host,
+        choice=parts.engine,
+        turns_at_once=parts.turns_at_once,
+    )
+    chat, conversations = ChatResource(chats, default_registry=default_registry), ConversationsResource(chats)
+    app.add_route(f"{root}/chat", chat)
+    app.add_route(f"{root}/chat/{{slug}}", chat)
+    app.add_route(f"{root}/api/chat/conversations", conversations)
+    app.add_route(f"{root}/api/chat/conversations/{{conv_id}}", conversations, suffix="one")
+    app.add_route(f"{root}/api/chat/schemas/engines", FixedJsonResource(host.catalog.engines_json()))
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/resolve", ResolutionResource(resolving))
     app.add_route(f"{root}/api/chat/profile", CurrentResource(defaults))
     app.add_route(f"{root}/api/chat/registries", registries, suffix="collection")

@@ -17,14 +17,20 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.PolicyViolation: (403, "policy violation"),
     errors.RegistryNotFound: (404, "registry not found"),
     errors.ProfileNotFound: (404, "profile not found"),
+    errors.ConversationNotFound: (404, "conversation not found"),
     errors.VersionConflict: (409, "version conflict"),
     errors.AlreadyExists: (409, "already exists"),
     errors.InUse: (409, "in use"),
     errors.RowUnreadable: (409, "row unreadable"),
+    errors.IdempotencyMismatch: (409, "idempotency key reused"),
     errors.PreconditionFailed: (412, "precondition failed"),
     errors.BodyTooLarge: (413, "request too large"),
     errors.UnsupportedMediaType: (415, "unsupported media type"),
+    errors.ConversationBusy: (429, "conversation busy"),
+    errors.TurnCancelled: (499, "client gone"),
     errors.HookFailed: (500, "plugin failed"),
+    errors.MiddlewareFailed: (500, "middleware failed"),
+    errors.EngineFailed: (502, "engine failed"),
     errors.StoreUnavailable: (503, "store unavailable"),
     errors.Overloaded: (503, "overloaded"),
 }
@@ -46,6 +52,9 @@ def problem_of(error: errors.PinocchioError) -> dict[str, Any]:
     if isinstance(error, errors.InvalidRequest):
         document["errors"] = [msgspec.to_builtins(problem) for problem in error.problems]
         document["errors"] = [{k: v for k, v in item.items() if v is not None} for item in document["errors"]]
+    if isinstance(error, errors.EngineFailed) and error.status is not None:
+        reason = f"the provider answered with status {error.status}"
+        document["errors"] = [{"field": "engine", "reason": reason, "actual": str(error.status)}]
     if error.next_step:
         document["next_step"] = error.next_step
     current = getattr(error, "current", None)
@@ -79,12 +88,32 @@ def _send(req: falcon.Request, resp: falcon.Response, document: dict[str, Any]) 
 def _ours(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     del params
     ours = cast("errors.PinocchioError", error)
-    if isinstance(ours, errors.StoreUnavailable | errors.Overloaded):
-        resp.set_header("Retry-After", str(ours.retry_after_s))
-        log.warning("request %s: %s", req.context.request_id, ours)
-    elif isinstance(ours, errors.HookFailed):
-        log.error("request %s: %s", req.context.request_id, ours, exc_info=ours)
+    retry_after_s = getattr(ours, "retry_after_s", None)
+    if retry_after_s is not None:
+        resp.set_header("Retry-After", str(retry_after_s))
+    _log(req.context.request_id, ours)
     _send(req, resp, problem_of(ours))
+
+
+def _log(request_id: str, error: errors.PinocchioError) -> None:
+    """What an operator wants to hear of; what a provider said is not in it, because it may repeat the prompt."""
+    if isinstance(error, errors.EngineFailed):
+        status = "" if error.status is None else f", the provider answered with status {error.status}"
+        log.warning("request %s: the engine failed%s", request_id, status)
+    elif isinstance(error, errors.StoreUnavailable | errors.Overloaded):
+        log.warning("request %s: %s", request_id, error)
+    elif isinstance(error, errors.HookFailed | errors.MiddlewareFailed):
+        log.error("request %s: %s", request_id, error, exc_info=error)
+
+
+def problem_for(error: BaseException, request_id: str) -> dict[str, Any]:
+    """The problem document of whatever ended a turn that is answered as events; logs it as for any answer."""
+    if isinstance(error, errors.PinocchioError):
+        _log(request_id, error)
+        document = problem_of(error)
+    else:
+        document = _unexpected_problem(request_id, error)
+    return document | {"request_id": request_id}
 
 
 def _of_framework(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
@@ -103,9 +132,12 @@ def _of_framework(req: falcon.Request, resp: falcon.Response, error: Exception, 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     del params
-    request_id = req.context.request_id
+    _send(req, resp, _unexpected_problem(req.context.request_id, error))
+
+
+def _unexpected_problem(request_id: str, error: BaseException) -> dict[str, Any]:
     log.error("request %s: unexpected %s", request_id, type(error).__name__, exc_info=error)
     detail = f"an unexpected error; the server's log has it under request {request_id}"
     document = plain_problem(500, "internal error", detail)
     document["next_step"] = "report it with the request id"
-    _send(req, resp, document)
+    return document

@@ -1,70 +1,9 @@
-"""Everything this program raises on purpose, and `Problem`, the unit of bad input.
-
-    PinocchioError
-    ├── RequestError                 a request cannot be carried out
-    │   ├── InvalidRequest           its own content is wrong; carries every Problem
-    │   ├── BodyTooLarge
-    │   ├── UnsupportedMediaType
-    │   ├── NotFound
-    │   │   ├── RegistryNotFound
-    │   │   └── ProfileNotFound
-    │   ├── PolicyViolation
-    │   │   ├── ProfileReadOnly
-    │   │   ├── OverrideRefused
-    │   │   └── StoreReadOnly
-    │   ├── Conflict
-    │   │   ├── VersionConflict
-    │   │   ├── AlreadyExists
-    │   │   └── InUse
-    │   └── PreconditionFailed
-    ├── StoreUnavailable             locked, full or failing database; the same request may work later
-    ├── Overloaded                   too many requests wait for plugins
-    ├── RowUnreadable                one stored profile or registry cannot be served; everything else can
-    ├── HookFailed                   a plugin's hook raised while a request was running
-    └── StartupError                 the program cannot start; `exit_code` says which kind
-        ├── SettingsError            a flag, variable or DSN is wrong (exit 2)
-        ├── DatabaseRefused          the database cannot or must not be opened (exit 1)
-        └── PluginsFailed            plugins are broken; carries one line for each (exit 1)
-
-The classes carry data and build their text from it. None of them knows HTTP: `web.errors` has the one table
-from class to status.
-"""
+"""What a request is refused for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One thing that is wrong with a document.
-
-    `field` is the path of the value (`runtime.middlewares[0].name`), `reason` says what is wrong in words;
-    `expected` and `actual` are given where both are known and harmless to show.
-    """
-
-    field: str
-    reason: str
-    expected: str | None = None
-    actual: str | None = None
-
-
-MAX_PROBLEMS = 100
-"""Problems that one answer lists; a request may have tens of thousands."""
-
-
-class PinocchioError(Exception):
-    """Anything this program raises on purpose."""
-
-    next_step: str | None = None
-    """One sentence: what to do now."""
-
-
-class RequestError(PinocchioError):
-    """A request that cannot be carried out."""
-
-    code: ClassVar[str] = "request_refused"
-    """Stable, snake_case, for programs."""
+from pinocchio_core.errors.base import MAX_PROBLEMS, Problem, RequestError
 
 
 class InvalidRequest(RequestError):
@@ -219,70 +158,44 @@ class PreconditionFailed(RequestError):
         super().__init__(f"the condition in {header} does not hold")
 
 
-class StoreUnavailable(PinocchioError):
-    """The database cannot serve now: locked beyond the busy timeout, disk full, I/O error."""
+class ConversationNotFound(NotFound):
+    """There is no such conversation."""
 
-    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
-        self.reason, self.retry_after_s = reason, retry_after_s
-        self.next_step = f"try again in {retry_after_s} s"
-        super().__init__(f"store unavailable: {reason}")
+    code = "conversation_not_found"
+    next_step = "see GET /api/chat/conversations for those there are"
 
-
-class Overloaded(PinocchioError):
-    """Too many requests wait for plugins; one more would take a thread that the others need."""
-
-    retry_after_s = 1
-    next_step = "try again in 1 s; if it stays, look in the server's log for the plugin that is slow"
-
-    def __init__(self, waiting: int, plugins: str) -> None:
-        super().__init__(f"{waiting} requests are waiting for plugins: {plugins}")
+    def __init__(self, conv_id: str) -> None:
+        self.conv_id = conv_id
+        super().__init__(f'there is no conversation "{conv_id}"')
 
 
-class RowUnreadable(PinocchioError):
-    """A stored row is damaged: its payload does not match its checksum, or is not what it should be."""
+class IdempotencyMismatch(Conflict):
+    """An idempotency key that stands for another request already."""
 
-    next_step = "replace it, from a backup perhaps, or delete it; everything else is served"
+    code = "idempotency_key_reused"
+    next_step = "send a new key with a new request"
 
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"the stored {what} is unreadable: {reason}")
-
-
-class HookFailed(PinocchioError):
-    """A plugin's hook raised, so the request was refused and nothing was written."""
-
-    def __init__(self, plugin: str, hook: str) -> None:
-        self.plugin, self.hook = plugin, hook
-        self.next_step = f"see the server's log, and report it to the authors of {plugin}"
-        super().__init__(f"plugin {plugin} failed in {hook}; nothing was written")
+    def __init__(self, conv_id: str) -> None:
+        super().__init__(f'the idempotency key was used for another request in conversation "{conv_id}"')
 
 
-class StartupError(PinocchioError):
-    """The program cannot start as asked."""
+class ConversationBusy(RequestError):
+    """Too many turns of one conversation wait for the one that runs."""
 
-    exit_code: ClassVar[int] = 1
+    code = "conversation_busy"
+    next_step = "send one turn of a conversation after the other"
+    retry_after_s = 2
 
-    def __init__(self, detail: str, *, next_step: str | None = None) -> None:
-        self.next_step = next_step
-        super().__init__(detail)
-
-
-class SettingsError(StartupError):
-    """A flag, an environment variable or a DSN is wrong."""
-
-    exit_code = 2
+    def __init__(self, conv_id: str) -> None:
+        super().__init__(f'too many turns of conversation "{conv_id}" wait already')
 
 
-class DatabaseRefused(StartupError):
-    """The database cannot be opened, or must not be touched."""
+class TurnCancelled(RequestError):
+    """Nobody waits for the turn any more."""
 
+    code = "client_gone"
 
-class PluginsFailed(StartupError):
-    """One or more plugins are broken; `faults` has one line for each."""
+    next_step = "send it again"
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__(
-            "broken plugins:\n  " + "\n  ".join(self.faults),
-            next_step="repair or uninstall them, name them in PINOCCHIO_BLOCK_PLUGINS,"
-            " or start without them with --plugin-errors=warn",
-        )
+    def __init__(self) -> None:
+        super().__init__("the client has gone")

@@ -1,0 +1,108 @@
+"""Everything this program raises on purpose, and `Problem`, the unit of bad input.
+
+    PinocchioError
+    ├── RequestError                 a request cannot be carried out
+    │   ├── InvalidRequest           its own content is wrong; carries every Problem
+    │   ├── BodyTooLarge
+    │   ├── UnsupportedMediaType
+    │   ├── NotFound
+    │   │   ├── RegistryNotFound
+    │   │   ├── ProfileNotFound
+    │   │   └── ConversationNotFound
+    │   ├── PolicyViolation
+    │   │   ├── ProfileReadOnly
+    │   │   ├── OverrideRefused
+    │   │   └── StoreReadOnly
+    │   ├── Conflict
+    │   │   ├── VersionConflict
+    │   │   ├── AlreadyExists
+    │   │   ├── InUse
+    │   │   └── IdempotencyMismatch
+    │   ├── ConversationBusy         too many turns wait for the one that runs
+    │   ├── TurnCancelled            nobody waits for the turn any more
+    │   └── PreconditionFailed
+    ├── StoreUnavailable             locked, full or failing database; the same request may work later
+    ├── Overloaded                   too many requests wait for plugins
+    ├── RowUnreadable                one stored profile or registry cannot be served; everything else can
+    ├── HookFailed                   a plugin's hook raised while a request was running
+    ├── MiddlewareFailed             a middleware raised while a turn was running
+    ├── EngineFailed                 what answers chats could not; raised by engines
+    └── StartupError                 the program cannot start; `exit_code` says which kind
+        ├── SettingsError            a flag, variable or DSN is wrong (exit 2)
+        ├── DatabaseRefused          the database cannot or must not be opened (exit 1)
+        └── PluginsFailed            plugins are broken; carries one line for each (exit 1)
+
+The classes carry data and build their text from it. None of them knows HTTP: `web.errors` has the one table
+from class to status.
+"""
+
+from pinocchio_core.errors.base import MAX_PROBLEMS, PinocchioError, Problem, RequestError
+from pinocchio_core.errors.program import (
+    DatabaseRefused,
+    EngineFailed,
+    HookFailed,
+    MiddlewareFailed,
+    Overloaded,
+    PluginsFailed,
+    RowUnreadable,
+    SettingsError,
+    StartupError,
+    StoreUnavailable,
+)
+from pinocchio_core.errors.requests import (
+    AlreadyExists,
+    BodyTooLarge,
+    Conflict,
+    ConversationBusy,
+    ConversationNotFound,
+    IdempotencyMismatch,
+    InUse,
+    InvalidRequest,
+    NotFound,
+    OverrideRefused,
+    PolicyViolation,
+    PreconditionFailed,
+    ProfileNotFound,
+    ProfileReadOnly,
+    RegistryNotFound,
+    StoreReadOnly,
+    TurnCancelled,
+    UnsupportedMediaType,
+    VersionConflict,
+)
+
+__all__ = [
+    "MAX_PROBLEMS",
+    "AlreadyExists",
+    "BodyTooLarge",
+    "Conflict",
+    "ConversationBusy",
+    "ConversationNotFound",
+    "DatabaseRefused",
+    "EngineFailed",
+    "HookFailed",
+    "IdempotencyMismatch",
+    "InUse",
+    "InvalidRequest",
+    "MiddlewareFailed",
+    "NotFound",
+    "Overloaded",
+    "OverrideRefused",
+    "PinocchioError",
+    "PluginsFailed",
+    "PolicyViolation",
+    "PreconditionFailed",
+    "Problem",
+    "ProfileNotFound",
+    "ProfileReadOnly",
+    "RegistryNotFound",
+    "RequestError",
+    "RowUnreadable",
+    "SettingsError",
+    "StartupError",
+    "StoreReadOnly",
+    "StoreUnavailable",
+    "TurnCancelled",
+    "UnsupportedMediaType",
+    "VersionConflict",
+]

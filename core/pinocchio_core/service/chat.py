@@ -1,0 +1,278 @@
+"""The use case of a chat turn: which profile, what it comes to, the chain and the engine, and what is kept of it."""
+
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from pinocchio_core.domain.slugs import trim
+from pinocchio_core.domain.turns import Block, BlockKind, Emit, Event, Turn
+from pinocchio_core.errors import (
+    ConversationBusy,
+    ConversationNotFound,
+    IdempotencyMismatch,
+    InvalidRequest,
+    PinocchioError,
+    Problem,
+    TurnCancelled,
+)
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Admission
+from pinocchio_core.service.chain import Chains
+from pinocchio_core.service.defaults import Choice, DefaultService
+from pinocchio_core.service.engines import EngineChoice, Engines
+from pinocchio_core.service.names import name_problem, registry_problems, slug_problems
+from pinocchio_core.service.requests import ChatRequest
+from pinocchio_core.service.resolve import Resolved
+from pinocchio_core.service.resolving import ResolveService, overrides_of
+from pinocchio_core.service.targets import Target, opened
+from pinocchio_core.service.tools import with_tools
+from pinocchio_core.store.conversations import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    RUNNING,
+    ConversationStore,
+    StoredTurn,
+    blocks_json,
+)
+from pinocchio_core.store.presence import runs
+
+MISSING_PROMPT: Final = "missing prompt"
+ABANDONED_MS: Final = 15 * 60 * 1000
+"""A turn that began so long ago and did not end is nobody's, whatever process has the number of its server now."""
+_LOOK_S: Final = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatTarget:
+    """What a request says outside its body."""
+
+    target: Target
+    """The registry of the query; its slug is that of the path."""
+    profile: str | None = None
+    """From the query, `profile` or else `runtime`."""
+    cookie: Choice | None = None
+    idempotency_key: str | None = None
+    """From a header."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A turn that may begin: everything about it that could be wrong was found right."""
+
+    conv_id: str
+    prompt: str
+    resolved: Resolved
+    idempotency_key: str | None
+    request_sha256: str
+    stream: bool
+    inference_id: str = field(default_factory=lambda: f"inf-{secrets.token_hex(8)}")
+
+
+class ChatService:
+    """Runs turns of conversations."""
+
+    def __init__(
+        self,
+        resolving: ResolveService,
+        defaults: DefaultService,
+        conversations: ConversationStore,
+        host: Host,
+        *,
+        choice: EngineChoice,
+        turns_at_once: int,
+    ) -> None:
+        """`turns_at_once` run at one time, so that threads are left for other requests."""
+        self._resolving = resolving
+        self._defaults = defaults
+        self.conversations = conversations
+        self._host = host
+        self._engines = Engines(host, choice)
+        self._chains = Chains(host)
+        self._admission = Admission(turns_at_once)
+        self._plugins = msgspec.json.encode({r.distribution: r.version for r in host.records}).decode()
+
+    def prepare(self, where: ChatTarget, body: bytes) -> Ready:
+        """Check a request, and resolve its profile; nothing is stored yet.
+
+        Raises:
+            InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
+        """
+        tree, request, problems = opened(body, ChatRequest, where.target)
+        problems += registry_problems("registry", tree.get("registry"))
+        problems += slug_problems("profile", tree.get("profile")) if tree.get("profile") is not None else ()
+        problems += name_problem("conv_id", tree.get("conv_id"))
+        problems += name_problem("idempotency_key", where.idempotency_key or tree.get("idempotency_key"))
+        prompt = next((text for text in (tree.get("prompt"), tree.get("text")) if isinstance(text, str)), "")
+        if request is not None and not trim(prompt):
+            problems.append(Problem(field="prompt", reason=MISSING_PROMPT))
+        if problems or request is None:
+            raise InvalidRequest(problems)
+        choice = self._chosen(where, request)
+        overrides = overrides_of(request)
+        resolved = self._resolving.resolve(choice.registry, choice.slug, overrides)
+        self._engines.engine_of(resolved.step_settings)
+        said = msgspec.json.encode([prompt, choice.registry, choice.slug, overrides], order="sorted")
+        return Ready(
+            conv_id=trim(request.conv_id or "") or f"conv-{secrets.token_hex(8)}",
+            prompt=prompt,
+            resolved=resolved,
+            idempotency_key=trim(where.idempotency_key or request.idempotency_key or "") or None,
+            request_sha256=hashlib.sha256(said).hexdigest(),
+            stream=bool(request.stream),
+        )
+
+    def run(self, ready: Ready, emit: Emit) -> bytes:
+        """Run a turn to its end; `emit` hears of everything on the way. The answer as JSON.
+
+        Raises:
+            IdempotencyMismatch, ConversationBusy, Overloaded, EngineFailed, MiddlewareFailed, TurnCancelled,
+            StoreUnavailable.
+        """
+        with self._admission.turn_of(ready.conv_id, emit):
+            stored = self._begin(ready, emit)
+            if isinstance(stored, bytes):
+                return stored
+            user = Block(kind=BlockKind.USER, text=ready.prompt)
+            try:
+                turn = self._turn(ready, stored, user, emit)
+                emit(Event(type="start", data=self._attribution(ready, stored)))
+                handler = self._chains.around(
+                    with_tools(self._engines.engine_of(ready.resolved.step_settings)), ready.resolved.middlewares
+                )
+                ended = handler(turn)
+            except BaseException as error:
+                self._fail(stored, user, error)
+                raise
+            added = _added(ended, user)
+            answer = self._answer(ready, stored, ended, added)
+            for event in ended.events:
+                emit(event)
+            self.conversations.end(stored, status=COMPLETED, blocks=added, answer=answer, state=ended.state)
+            return msgspec.json.encode(answer)
+
+    def conversation(self, conv_id: str) -> dict[str, Any]:
+        """A conversation with its turns, the oldest first; ConversationNotFound where there is none."""
+        turns = self.conversations.history(conv_id)
+        if not turns:
+            raise ConversationNotFound(conv_id)
+        return {"conv_id": conv_id, "turns": [turn.document() for turn in turns]}
+
+    def _chosen(self, where: ChatTarget, request: ChatRequest) -> Choice:
+        registry = where.target.registry_slug(request.registry, self._resolving.default_registry)
+        for named in (where.target.slug, request.profile, where.profile):
+            if named is not None and trim(named):
+                return Choice(registry, named)
+        says_registry = bool(trim(request.registry or "") or where.target.registry)
+        cookie = where.cookie
+        if cookie and says_registry:
+            cookie = Choice(registry, cookie.slug)
+        return self._defaults.current(Target(registry=registry), cookie)
+
+    def _begin(self, ready: Ready, emit: Emit) -> StoredTurn | bytes:
+        """The turn, stored as running; or the stored answer where the same was asked before."""
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while True:
+            with self.conversations.database.write():
+                running = self.conversations.running(ready.conv_id)
+                if running is None or self._abandoned(running):
+                    known = ready.idempotency_key and self.conversations.by_key(ready.conv_id, ready.idempotency_key)
+                    if known and known.request_sha256 != ready.request_sha256:
+                        raise IdempotencyMismatch(ready.conv_id)
+                    if known and known.status == COMPLETED:
+                        return (known.answer_json or "").encode()
+                    return self.conversations.begin(self._new(ready))
+            emit(ALIVE)  # another server runs a turn of this conversation
+            if time.monotonic() > deadline:
+                raise ConversationBusy(ready.conv_id)
+            time.sleep(_LOOK_S)
+
+    def _abandoned(self, running: StoredTurn) -> bool:
+        """Whether nobody runs that turn any more; it then counts as failed. Inside `Database.write`."""
+        age_ms = self.conversations.now_ms() - running.started_at_ms
+        if 0 <= age_ms < ABANDONED_MS and runs(running.server_process):
+            return False
+        self.conversations.database.run(
+            "UPDATE turns SET status = ? WHERE conv_id = ? AND turn_id = ?", (FAILED, running.conv_id, running.turn_id)
+        )
+        return True
+
+    def _new(self, ready: Ready) -> StoredTurn:
+        resolved = ready.resolved
+        return StoredTurn(
+            conv_id=ready.conv_id,
+            number=0,
+            turn_id=f"turn-{secrets.token_hex(8)}",
+            status=RUNNING,
+            idempotency_key=ready.idempotency_key,
+            request_sha256=ready.request_sha256,
+            registry=resolved.registry,
+            profile=resolved.slug,
+            runtime_key=resolved.runtime_key,
+            profile_version=resolved.version,
+            runtime_fingerprint=resolved.fingerprint,
+            plugins_json=self._plugins,
+            server_process=os.getpid(),
+            started_at_ms=self.conversations.now_ms(),
+            blocks_json=blocks_json([Block(kind=BlockKind.USER, text=ready.prompt)]),
+        )
+
+    def _fail(self, stored: StoredTurn, user: Block, error: BaseException) -> None:
+        status = CANCELLED if isinstance(error, TurnCancelled | GeneratorExit) else FAILED
+        told = str(error) if isinstance(error, PinocchioError) else "an unexpected error"
+        self.conversations.end(stored, status=status, blocks=[user], answer={"error": told})
+
+    # what a turn is made of, and what comes of it
+
+    def _turn(self, ready: Ready, stored: StoredTurn, user: Block, emit: Emit) -> Turn:
+        resolved = ready.resolved
+        before = [turn for turn in self.conversations.history(ready.conv_id) if turn.turn_id != stored.turn_id]
+        said = [block for turn in before for block in turn.blocks]
+        prompt = [Block(kind=BlockKind.SYSTEM, text=resolved.system_prompt)] if resolved.system_prompt else []
+        names = [use.name for use in resolved.middlewares if use.enabled]
+        return Turn(
+            blocks=(*prompt, *said, user),
+            tools=tuple(self._host.catalog.tools[name] for name in resolved.tools),
+            state=self.conversations.state(ready.conv_id),
+            about={**self._attribution(ready, stored), "middlewares": names},
+            emit=emit,
+        )
+
+    def _attribution(self, ready: Ready, stored: StoredTurn) -> dict[str, Any]:
+        return {
+            "conv_id": stored.conv_id,
+            "turn_id": stored.turn_id,
+            "inference_id": ready.inference_id,
+            "idempotency_key": stored.idempotency_key,
+            "profile": stored.profile,
+            "registry": stored.registry,
+            "runtime_key": stored.runtime_key,
+            "profile_version": stored.profile_version,
+            "runtime_fingerprint": stored.runtime_fingerprint,
+        }
+
+    def _answer(self, ready: Ready, stored: StoredTurn, ended: Turn, added: tuple[Block, ...]) -> dict[str, Any]:
+        replies = [block.text for block in added if block.kind is BlockKind.ASSISTANT]
+        answer = {"status": COMPLETED, "reply": replies[-1] if replies else ""} | self._attribution(ready, stored)
+        if ended.usage:
+            answer["usage"] = dict(ended.usage)
+        if ended.events:
+            answer["events"] = [{"type": event.type, "data": dict(event.data)} for event in ended.events]
+        return answer
+
+
+def _added(turn: Turn, user: Block) -> tuple[Block, ...]:
+    """What the turn added to the conversation: the user's block, and those after it.
+
+    A middleware may have put another in its place, for example without what is confidential; then that one is kept.
+    """
+    own = [index for index, block in enumerate(turn.blocks) if block is user]
+    users = [index for index, block in enumerate(turn.blocks) if block.kind is BlockKind.USER]
+    if own or users:
+        return turn.blocks[(own or users)[-1] :]
+    return (user, *[block for block in turn.blocks if block.kind is BlockKind.ASSISTANT][-1:])

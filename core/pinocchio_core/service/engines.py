@@ -1,0 +1,121 @@
+"""Which engine answers a turn, with which settings."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pinocchio_core.domain import paths
+from pinocchio_core.domain.slugs import shown
+from pinocchio_core.domain.turns import Handler, Turn
+from pinocchio_core.errors import EngineFailed, InvalidRequest, PinocchioError, Problem, SettingsError
+from pinocchio_core.host.catalog import Catalog
+from pinocchio_core.host.host import Host
+from pinocchio_core.plugin.types import EngineOptions
+from pinocchio_core.service.chain import Built
+
+DEFAULT_ENGINE: Final = "echo"
+FIELD: Final = "runtime.step_settings_patch"
+CHOICE: Final = ("ai-chat", "ai-api-type")
+"""Section and field by which a profile names its engine."""
+
+log = logging.getLogger("pinocchio.chat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineChoice:
+    """What the operator says of engines."""
+
+    name: str = DEFAULT_ENGINE
+    """The engine of profiles that name none."""
+    options: EngineOptions = field(default_factory=EngineOptions)
+
+
+class Engines:
+    """Makes engines, and keeps them for other turns."""
+
+    def __init__(self, host: Host, choice: EngineChoice) -> None:
+        """Raise SettingsError where the operator names an engine that is not there."""
+        if choice.name not in host.catalog.engines and choice.name != DEFAULT_ENGINE:
+            known = ", ".join(sorted(host.catalog.engines)) or "none"
+            raise SettingsError(f"--engine: unknown engine {shown(choice.name)}", next_step=f"known: {known}")
+        self._host = host
+        self._choice = choice
+        self._built: Built[Handler] = Built()
+
+    def engine_of(self, settings: Mapping[str, Mapping[str, Any]]) -> Handler:
+        """The engine for these settings of a resolved profile.
+
+        Raises:
+            InvalidRequest: there is no such engine, or a setting does not fit its schema.
+            EngineFailed: it cannot be made.
+        """
+        name = settings.get(CHOICE[0], {}).get(CHOICE[1]) or self._choice.name
+        catalog = self._host.catalog
+        entry = catalog.engines.get(name)
+        if entry is None:
+            known = ", ".join(sorted(catalog.engines)) or "none"
+            field = paths.join(FIELD, *CHOICE)
+            raise InvalidRequest([Problem(field=field, reason=f"unknown engine {shown(name)}; known: {known}")])
+        problems = list(settings_problems(settings, catalog))
+        if problems:
+            raise InvalidRequest(problems, next_step="see GET /api/chat/schemas/engines")
+        options = self._choice.options if name == self._choice.name else EngineOptions()
+
+        def build() -> Handler:
+            return self._guarded(name, entry.definition.build(settings, options))
+
+        try:
+            return self._built.get(name, settings, build)
+        except PinocchioError:
+            raise
+        except (Exception, SystemExit) as error:  # a plugin may raise anything
+            raise self._failure(name, error) from error
+
+    def _guarded(self, name: str, engine: Handler) -> Handler:
+        def handle(turn: Turn) -> Turn:
+            try:
+                answer: object = engine(turn)
+            except PinocchioError:
+                raise
+            except (Exception, SystemExit) as error:  # a plugin may raise anything
+                raise self._failure(name, error) from error
+            if not isinstance(answer, Turn) or answer.blocks[: len(turn.blocks)] != turn.blocks:
+                raise self._failure(name, TypeError("it returned no turn that goes on from the one it got"))
+            if len(answer.blocks) == len(turn.blocks):
+                raise EngineFailed(f'the engine "{name}" answered nothing')
+            return answer
+
+        return handle
+
+    def _failure(self, name: str, error: BaseException) -> EngineFailed:
+        owner = self._host.owner_of("engines", name)
+        log.error('the engine "%s" of plugin %s failed', name, owner, exc_info=error)
+        return EngineFailed(f'the engine "{name}" of plugin {owner} failed', next_step="see the log for what it raised")
+
+
+def settings_problems(settings: Any, catalog: Catalog, field: str = FIELD) -> Iterator[Problem]:
+    """What the schemas of installed engines have against settings; sections that none of them knows pass."""
+    if not isinstance(settings, Mapping):
+        return
+    seen: set[tuple[str, str]] = set()
+    for entry in catalog.engines.values():
+        known = entry.schema.schema.get("properties", {})
+        for section in settings.keys() & known.keys():
+            where = paths.join(field, section)
+            for name in _secrets(known[section], settings[section]):
+                reason = "is a secret, and profiles are no place for one; set PINOCCHIO_ENGINE_API_KEY for the server"
+                if (paths.join(where, name), reason) not in seen:
+                    seen.add((paths.join(where, name), reason))
+                    yield Problem(field=paths.join(where, name), reason=reason)
+            for found in entry.schema.problems({section: settings[section]}):
+                told = str(found)
+                if (where, told) not in seen and not found.missing:
+                    seen.add((where, told))
+                    yield Problem(field=where, reason=told, expected=found.expected, actual=found.actual)
+
+
+def _secrets(schema: Any, values: Any) -> list[str]:
+    properties = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
+    given = values if isinstance(values, Mapping) else {}
+    return sorted(name for name in given if (properties.get(name) or {}).get("x-secret"))

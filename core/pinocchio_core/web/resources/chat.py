@@ -1,0 +1,89 @@
+"""Chat turns, and the conversations that they make."""
+
+import falcon
+
+from pinocchio_core.domain.turns import Event
+from pinocchio_core.errors import TurnCancelled
+from pinocchio_core.service.chat import ChatService, ChatTarget
+from pinocchio_core.service.defaults import chosen_from
+from pinocchio_core.web import codec
+from pinocchio_core.web.errors import problem_for
+from pinocchio_core.web.events import EventStream
+from pinocchio_core.web.resources import Resource
+from pinocchio_core.web.resources.defaults import COOKIE
+
+EVENTS = "text/event-stream"
+LISTED = 100
+
+
+class ChatResource(Resource):
+    """`/chat` and `/chat/{slug}`."""
+
+    def __init__(self, chat: ChatService, *, default_registry: str) -> None:
+        self._chat = chat
+        self._default_registry = default_registry
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str | None = None) -> None:
+        """Run one turn; answer at its end, or as events while it runs."""
+        ready = self._chat.prepare(self._target(req, slug), codec.body_of(req))
+        if ready.stream or EVENTS in (req.get_header("Accept") or ""):
+            request_id = req.context.request_id
+            resp.content_type = EVENTS
+            resp.set_header("Cache-Control", "no-store")
+            resp.stream = EventStream(
+                lambda emit: self._chat.run(ready, emit), lambda error: problem_for(error, request_id)
+            )
+            return
+        codec.send_json(resp, self._chat.run(ready, _listener(req)))
+
+    def _target(self, req: falcon.Request, slug: str | None) -> ChatTarget:
+        cookies = req.get_cookie_values(COOKIE)
+        keys = (req.get_header(name) for name in ("Idempotency-Key", "X-Idempotency-Key"))
+        return ChatTarget(
+            target=codec.target_of(req, slug),
+            profile=codec.query(req, "profile") or codec.query(req, "runtime"),
+            cookie=chosen_from(cookies[0], self._default_registry) if cookies else None,
+            idempotency_key=next((key for key in keys if key), None),
+        )
+
+
+class ConversationsResource(Resource):
+    """`/api/chat/conversations` and one of them."""
+
+    def __init__(self, chat: ChatService) -> None:
+        self._chat = chat
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Those that were changed last."""
+        del req
+        codec.send_json(resp, self._chat.conversations.recent(LISTED))
+        resp.set_header("Cache-Control", "no-store")
+
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, conv_id: str) -> None:
+        """One with its turns, the oldest first."""
+        del req
+        codec.send_json(resp, self._chat.conversation(conv_id))
+        resp.set_header("Cache-Control", "no-store")
+
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, conv_id: str) -> None:
+        """Remove one with all its turns."""
+        del req
+        self._chat.conversations.delete(conv_id)
+        resp.status = falcon.HTTP_204
+
+
+def _listener(req: falcon.Request) -> "Listener":
+    return Listener(req.env.get("waitress.client_disconnected"))
+
+
+class Listener:
+    """Nobody hears of what happens on the way; but who waits for the answer may go."""
+
+    def __init__(self, gone: object) -> None:
+        self._gone = gone
+
+    def __call__(self, event: Event) -> None:
+        """Raise TurnCancelled where the client has gone."""
+        del event
+        if callable(self._gone) and self._gone():
+            raise TurnCancelled

@@ -1,0 +1,129 @@
+"""Chatting with real servers: events while the engine works, clients that go, servers that die."""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONVERSATIONS = "/api/chat/conversations"
+PAGE = (Path(__file__).parents[2] / "docs/chat.md").read_text()
+RUNS = re.findall(r"^<!-- run -->\n```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+ENDLESS = {"echo": {"say": "again ", "repeat": 1000, "pause-ms": 20}}
+"""Settings of an engine that takes much longer than anyone waits."""
+
+
+@pytest.fixture
+def talk():
+    """Send a chat request and get the open socket, to read the events as they come."""
+    opened = []
+
+    def send(server, document):
+        body = json.dumps({"profile": "agent", "stream": True} | document).encode()
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        opened.append(connection)
+        head = (
+            f"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + body)
+        return connection
+
+    yield send
+    for connection in opened:
+        connection.close()
+
+
+def read_until(connection, words):
+    received = b""
+    while words not in received:
+        data = connection.recv(65536)
+        assert data, received
+        received += data
+    return received
+
+
+def status_of(server, conv_id):
+    answer = server.request("GET", f"{CONVERSATIONS}/{conv_id}")
+    return answer.status == 200 and [turn["status"] for turn in answer.json["turns"]]
+
+
+def test_commands_of_the_page_do_what_it_says(serving, environment, tmp_path):
+    missing = [command for command in ("bash", "curl", "jq") if shutil.which(command) is None]
+    if missing:
+        pytest.skip(f"this machine has no {' and no '.join(missing)}")
+    assert len(RUNS) >= 2
+    with serving(tmp_path) as server:
+        for text in RUNS:
+            command = text.replace("localhost:8080", f"localhost:{server.port}")
+            subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", command],
+                cwd=tmp_path,
+                env=environment(tmp_path),
+                timeout=60,
+                check=True,
+            )
+
+
+def test_events_come_while_the_engine_works_and_a_client_that_goes_ends_it(serving, talk, until, tmp_path):
+    with serving(tmp_path) as server:
+        connection = talk(server, {"prompt": "hello", "conv_id": "c", "overrides": {"step_settings_patch": ENDLESS}})
+        read_until(connection, b"event: delta")
+        assert status_of(server, "c") == ["running"]
+        connection.close()
+        until(lambda: status_of(server, "c") == ["cancelled"])
+        assert server.request("POST", "/chat", {"prompt": "next", "conv_id": "c"}).status == 200
+        kept = server.request("GET", f"{CONVERSATIONS}/c").json["turns"]
+        assert [turn["blocks"][0]["text"] for turn in kept] == ["hello", "next"]
+
+
+def test_conversations_outlive_servers_and_a_turn_of_one_that_was_killed_is_no_obstacle(serving, talk, tmp_path):
+    with serving(tmp_path) as server:
+        connection = talk(server, {"prompt": "hello", "conv_id": "c", "overrides": {"step_settings_patch": ENDLESS}})
+        read_until(connection, b"event: delta")
+        server.signal(signal.SIGKILL)
+        server.wait()
+    assert (tmp_path / "data/profiles.turns.db").stat().st_mode & 0o777 == 0o600
+    with serving(tmp_path) as server:
+        assert status_of(server, "c") == ["running"]
+        assert server.request("POST", "/chat", {"prompt": "next", "conv_id": "c"}).status == 200
+        assert status_of(server, "c") == ["failed", "completed"]
+
+
+def test_turns_of_one_conversation_on_two_servers_do_not_overlap(serving, talk, until, tmp_path):
+    with serving(tmp_path) as one, serving(tmp_path) as two:
+        settings = {"echo": {"say": "a b c d", "pause-ms": 50}}
+        connection = talk(one, {"prompt": "hello", "conv_id": "c", "overrides": {"step_settings_patch": settings}})
+        read_until(connection, b"event: delta")
+        assert two.request("POST", "/chat", {"prompt": "next", "conv_id": "c"}).status == 200
+        first, second = one.request("GET", f"{CONVERSATIONS}/c").json["turns"]
+        assert first["ended_at_ms"] <= second["started_at_ms"]
+        assert b'"reply":"a b c d"' in read_until(connection, b"event: done")
+
+
+def test_a_server_that_stops_finishes_its_turns(serving, talk, tmp_path):
+    with serving(tmp_path) as server:
+        settings = {"echo": {"say": "a b c d", "pause-ms": 50}}
+        connection = talk(server, {"prompt": "hello", "conv_id": "c", "overrides": {"step_settings_patch": settings}})
+        read_until(connection, b"event: delta")
+        server.signal(signal.SIGTERM)
+        assert b'"reply":"a b c d"' in read_until(connection, b"event: done")
+        assert server.wait() == 0
+
+
+def test_where_conversations_are_kept_can_be_said(serving, run, tmp_path):
+    with serving(tmp_path, "--turns-db", tmp_path / "elsewhere/turns.db") as server:
+        assert server.request("POST", "/chat", {"prompt": "hello"}).status == 200
+    assert (tmp_path / "elsewhere/turns.db").exists()
+    assert not (tmp_path / "data/profiles.turns.db").exists()
+    done = run(tmp_path, "web-chat", "--turns-db", tmp_path / "data/profiles.db", PINOCCHIO_ADDR="127.0.0.1:0")
+    assert done.returncode == 1
+    assert "is a database of another kind" in done.stderr
+
+
+def test_an_engine_that_is_not_there_is_said_at_the_start(run, tmp_path):
+    done = run(tmp_path, "web-chat", "--engine", "gone", PINOCCHIO_ADDR="127.0.0.1:0")
+    assert (done.returncode, 'unknown engine "gone"' in done.stderr) == (2, True)
