@@ -1,6 +1,5 @@
 """Facts that stand in two files and must agree."""
 
-import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -10,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_lowest_requirements_are_the_lower_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    # the suite of the oldest versions does without the engine `local`, which has an env of its own
+    declared = [*project["dependencies"], *project["optional-dependencies"]["openai"]]
     lowest = re.findall(r"^([\w-]+==\S+)$", (ROOT / "tests/lowest-requirements.txt").read_text(), re.MULTILINE)
 
     assert sorted(lowest) == sorted(bound.replace(">=", "==") for bound in declared)
