@@ -15,7 +15,7 @@ from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.conversations import ConversationStore, open_conversations
+from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.files import loose_permissions
@@ -39,6 +39,7 @@ class More:
     turns: Dsn | None = None
     """The database of conversations; `None` for one beside that of profiles."""
     engine: EngineChoice = field(default_factory=EngineChoice)
+    retention: Retention = FOR_EVER
     turns_at_once: int = 8
 
 
@@ -119,6 +120,7 @@ def assemble(
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
             conversations=open_conversations(more.turns or _turns_beside(opened.database.dsn), clock=store.now_ms),
             engine=more.engine,
+            retention=more.retention,
             turns_at_once=more.turns_at_once,
         )
         app = create_app(

@@ -14,6 +14,7 @@ from pinocchio_core.host.discovery import Selection
 from pinocchio_core.plugin.types import EngineOptions
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.scheduled import Schedule
+from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
 
 LOAD_VARIABLE = "PINOCCHIO_LOAD_PLUGINS"
@@ -61,6 +62,8 @@ class ServerSettings:
     """Further ones, `NAME[#ID].PATH=VALUE`."""
     turns: Dsn | None
     """The database of conversations; `None` for one beside that of profiles."""
+    retention: Retention
+    """Of conversations."""
     engine: EngineChoice
     log_format: Literal["text", "json"]
     access_log: bool

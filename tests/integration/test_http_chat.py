@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from pinocchio_core.plugin import Block, BlockKind, MiddlewareDefinition, ToolDefinition, hookimpl
+from pinocchio_core.store.conversations import Retention
 from pinocchio_core.testing import make_app
 from pinocchio_plugins import calculator, echo, starter_profile
 
@@ -168,6 +169,23 @@ def test_a_conversation_is_deleted_with_its_turns(app, expect_problem):
     expect_problem(app.get(f"{CONVERSATIONS}/mine"), 404, "conversation not found")
     expect_problem(app.delete(f"{CONVERSATIONS}/mine"), 404, "conversation not found")
     assert app.get(CONVERSATIONS).json == []
+
+
+def test_conversations_are_removed_by_number_and_age_but_for_those_that_run(app):
+    for number in range(4):
+        say(app, conv_id=f"c{number}")
+    store = app.program.conversations
+    with store.database.write():
+        store.database.run("UPDATE conversations SET updated_at_ms = 10 WHERE conv_id = 'c0'")
+        store.database.run("UPDATE conversations SET updated_at_ms = 20 WHERE conv_id = 'c1'")
+        store.database.run("UPDATE turns SET status = 'running' WHERE conv_id = 'c0'")
+    assert store.prune(Retention()) == 0
+    assert store.prune(Retention(max_age_s=60)) == 1
+    assert store.prune(Retention(keep=1)) == 1
+    left = {each["conv_id"] for each in store.recent(100)}
+    assert "c0" in left
+    assert len(left) == 2
+    assert store.history("c1") == []
 
 
 def test_the_same_key_gets_the_same_answer_and_another_request_409(app, expect_problem):

@@ -6,9 +6,8 @@ The checks are those of step 6 of docs/operate.md.
 import http.client
 import sqlite3
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -18,21 +17,17 @@ from urllib.parse import quote
 
 import msgspec
 
-from pinocchio_core.bootstrap import assemble
+from pinocchio_core.cli.serving import served
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.engines import DEFAULT_ENGINE
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.settings import Address
 from pinocchio_core.store.backup import read_manifest, read_only_uri
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
-from pinocchio_core.store.dsn import Dsn, dsn_of_path
+from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.restore import restore
-from pinocchio_core.web.listening import bind
-from pinocchio_core.web.server import Server
 
 PROFILES = "/api/chat/profiles"
-_THREADS = 2
 _TIMEOUT_S = 30
 
 
@@ -58,8 +53,8 @@ def drilled(backup: Path, host: Host, *, registry: str, progress: Progress = lam
             yield _manifest(backup, done.found)
             yield _plugins(Path(folder) / "profiles.db", host)
             counts = _counts(Path(folder) / "profiles.db")
-            with _served(host, dsn, registry) as client:
-                yield from client.steps(counts, registry)
+            with served(host, dsn, registry) as url:
+                yield from _Client(url).steps(counts, registry)
         except PinocchioError as error:
             yield _failed("restore", str(error))
 
@@ -96,30 +91,11 @@ def _counts(path: Path) -> dict[str, int]:
         return dict(connection.execute(sql).fetchall())
 
 
-@contextmanager
-def _served(host: Host, dsn: Dsn, registry: str) -> Iterator["_Client"]:
-    """A server on a free port of this machine's own address, for as long as the block runs."""
-    program = assemble(host, dsn, default_registry=registry, strict=False)
-    try:
-        sockets = bind(Address(host="127.0.0.1", port=0))
-        server = Server(program.app, sockets, threads=_THREADS)
-        thread = threading.Thread(target=server.run, name="drill")
-        port = sockets[0].getsockname()[1]
-        thread.start()
-        try:
-            yield _Client(port)
-        finally:
-            server.stop()
-            thread.join()
-    finally:
-        program.close()
-
-
 class _Client:
     """Asks the server."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, url: str) -> None:
+        self._address = url.removeprefix("http://")
 
     def steps(self, counts: dict[str, int], registry: str) -> Iterator[Step]:
         """Every check over HTTP."""
@@ -177,7 +153,7 @@ class _Client:
 
     def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """The status and the decoded body of an answer."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)) as connection:
+        with closing(http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)) as connection:
             sent = None if body is None else msgspec.json.encode(body)
             connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
             answer = connection.getresponse()

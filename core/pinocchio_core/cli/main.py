@@ -7,6 +7,7 @@ from types import FrameType
 import click
 
 from pinocchio_core.bootstrap import version
+from pinocchio_core.cli.chat import chat
 from pinocchio_core.cli.plugins import plugins
 from pinocchio_core.cli.profiles import profiles
 from pinocchio_core.cli.web_chat import web_chat
@@ -25,7 +26,7 @@ def build(host: Host) -> click.Group:
     """The command line over these plugins, which may add to it."""
     group = click.Group("pinocchio", help=HELP, context_settings={"max_content_width": 110})
     group = click.version_option(version(), prog_name="pinocchio")(group)
-    for command in (web_chat, plugins, profiles):
+    for command in (web_chat, chat, plugins, profiles):
         group.add_command(_own(command))
     host.extend_cli(group)
     return group

@@ -36,6 +36,7 @@ from pinocchio_core.settings import (
     parse_turns,
     parse_workers,
 )
+from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.opening import journal_mode
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server
@@ -129,6 +130,21 @@ log = logging.getLogger("pinocchio")
     help="The database of conversations; default: beside that of profiles. :memory: keeps nothing.",
 )
 @click.option(
+    "--turns-keep",
+    envvar="PINOCCHIO_TURNS_KEEP",
+    show_envvar=True,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Keep only the N conversations that were changed last; default: all.",
+)
+@click.option(
+    "--turns-max-age",
+    envvar="PINOCCHIO_TURNS_MAX_AGE",
+    show_envvar=True,
+    type=DURATION,
+    help="Remove conversations that were not changed for so long, such as 90d; default: never.",
+)
+@click.option(
     "--access-log/--no-access-log",
     envvar="PINOCCHIO_ACCESS_LOG",
     show_envvar=True,
@@ -190,6 +206,7 @@ def _serve(
             config=settings.config,
             middleware_configs=settings.middleware_configs,
             turns=settings.turns,
+            retention=settings.retention,
             engine=settings.engine,
             turns_at_once=max(1, settings.threads // 2),
         ),
@@ -241,6 +258,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         config=options["config"],
         middleware_configs=options["middleware_configs"],
         turns=parse_turns(options["turns_db"]),
+        retention=Retention(keep=options["turns_keep"], max_age_s=options["turns_max_age"]),
         engine=parse_engine(
             options["engine"],
             options["engine_base_url"],

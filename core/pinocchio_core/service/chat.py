@@ -1,6 +1,7 @@
 """The use case of a chat turn: which profile, what it comes to, the chain and the engine, and what is kept of it."""
 
 import hashlib
+import math
 import os
 import secrets
 import time
@@ -35,8 +36,10 @@ from pinocchio_core.store.conversations import (
     CANCELLED,
     COMPLETED,
     FAILED,
+    FOR_EVER,
     RUNNING,
     ConversationStore,
+    Retention,
     StoredTurn,
     blocks_json,
 )
@@ -46,6 +49,10 @@ MISSING_PROMPT: Final = "missing prompt"
 ABANDONED_MS: Final = 15 * 60 * 1000
 """A turn that began so long ago and did not end is nobody's, whatever process has the number of its server now."""
 _LOOK_S: Final = 0.05
+
+
+PRUNE_EVERY_S: Final = 60.0
+"""How often to look for conversations that are not to be kept any longer, after a turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +93,7 @@ class ChatService:
         *,
         choice: EngineChoice,
         turns_at_once: int,
+        retention: Retention = FOR_EVER,
     ) -> None:
         """`turns_at_once` run at one time, so that threads are left for other requests."""
         self._resolving = resolving
@@ -95,6 +103,8 @@ class ChatService:
         self._engines = Engines(host, choice)
         self._chains = Chains(host)
         self._admission = Admission(turns_at_once)
+        self._retention = retention
+        self._pruned_at = -math.inf
         self._plugins = msgspec.json.encode({r.distribution: r.version for r in host.records}).decode()
 
     def prepare(self, where: ChatTarget, body: bytes) -> Ready:
@@ -154,6 +164,7 @@ class ChatService:
             for event in ended.events:
                 emit(event)
             self.conversations.end(stored, status=COMPLETED, blocks=added, answer=answer, state=ended.state)
+            self._prune()
             return msgspec.json.encode(answer)
 
     def conversation(self, conv_id: str) -> dict[str, Any]:
@@ -162,6 +173,13 @@ class ChatService:
         if not turns:
             raise ConversationNotFound(conv_id)
         return {"conv_id": conv_id, "turns": [turn.document() for turn in turns]}
+
+    def _prune(self) -> None:
+        """Remove what is not to be kept any longer, now and then."""
+        if self._retention == FOR_EVER or time.monotonic() < self._pruned_at + PRUNE_EVERY_S:
+            return
+        self._pruned_at = time.monotonic()
+        self.conversations.prune(self._retention)
 
     def _chosen(self, where: ChatTarget, request: ChatRequest) -> Choice:
         registry = where.target.registry_slug(request.registry, self._resolving.default_registry)

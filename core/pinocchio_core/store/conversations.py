@@ -4,6 +4,7 @@ A turn is there from its beginning, so that a user's message is kept whatever be
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -68,6 +69,13 @@ _TOUCH = (
 )
 
 
+_PRUNE = (
+    "DELETE FROM conversations WHERE (updated_at_ms < ?"
+    " OR conv_id NOT IN (SELECT conv_id FROM conversations ORDER BY updated_at_ms DESC, conv_id LIMIT ?))"
+    f" AND conv_id NOT IN (SELECT conv_id FROM turns WHERE status = '{RUNNING}')"
+)
+
+
 class StoredTurn(Struct, frozen=True, kw_only=True):
     """A turn as it is stored."""
 
@@ -113,6 +121,19 @@ _TOLD = tuple(
     for name in StoredTurn.__struct_fields__
     if name not in ("conv_id", "request_sha256", "plugins_json", "server_process", "blocks_json", "answer_json")
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long conversations are kept; `None` is for ever."""
+
+    keep: int | None = None
+    """How many of those that were changed last."""
+    max_age_s: float | None = None
+    """How long after the last change."""
+
+
+FOR_EVER: Final = Retention()
 
 
 class ConversationStore:
@@ -181,6 +202,13 @@ class ConversationStore:
         with self.database.write():
             if not self.database.run("DELETE FROM conversations WHERE conv_id = ?", (conv_id,)):
                 raise ConversationNotFound(conv_id)
+
+    def prune(self, retention: Retention) -> int:
+        """Remove what is not to be kept any longer; returns how many. A conversation in which a turn runs stays."""
+        age_s, keep = retention.max_age_s, retention.keep
+        oldest = -1 if age_s is None else self.now_ms() - int(age_s * 1000)
+        with self.database.write():
+            return self.database.run(_PRUNE, (oldest, -1 if keep is None else keep))
 
     def close(self) -> None:
         """Close the database."""

@@ -15,7 +15,7 @@ from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.scheduled import ScheduledBackups
-from pinocchio_core.store.conversations import ConversationStore
+from pinocchio_core.store.conversations import ConversationStore, Retention
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
 from pinocchio_core.web.components import AccessLog, RequestTrace
@@ -42,6 +42,7 @@ class Parts:
     operator: OperatorConfigs
     conversations: ConversationStore
     engine: EngineChoice
+    retention: Retention
     turns_at_once: int
     """Chat turns that run at one time."""
 
@@ -72,6 +73,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
         host,
         choice=parts.engine,
         turns_at_once=parts.turns_at_once,
+        retention=parts.retention,
     )
     chat, conversations = ChatResource(chats, default_registry=default_registry), ConversationsResource(chats)
     app.add_route(f"{root}/chat", chat)
