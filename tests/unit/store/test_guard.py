@@ -234,7 +234,7 @@ def test_the_keeper_moves_reads_to_a_new_file_without_a_write(store, path, other
             return store.profiles.read("default", "theirs")
 
     _until(read)
-    assert "was replaced by another file" in caplog.text
+    _until(lambda: "was replaced by another file" in caplog.text)
 
 
 def test_stopping_leaves_the_log_empty(store, add, path):
