@@ -19,8 +19,9 @@ _PENALTY: Final = {"type": "number", "minimum": -2, "maximum": 2}
 _HEADER: Final = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": 200}
 
 
-def _section(title: str, properties: dict[str, Any]) -> dict[str, Any]:
-    return {"title": title, "type": "object", "properties": properties, "additionalProperties": False}
+def _section(title: str, properties: dict[str, Any], *, own: bool = False) -> dict[str, Any]:
+    """A section; one that is not this engine's `own` may have fields of other engines in it."""
+    return {"title": title, "type": "object", "properties": properties, "additionalProperties": not own}
 
 
 SCHEMA: Final[dict[str, Any]] = {
@@ -97,6 +98,7 @@ SCHEMA: Final[dict[str, Any]] = {
                 "openai-parallel-tool-calls": {"type": "boolean", "description": "Used where tools are offered."},
                 "openai-stream-include-usage": {"type": "boolean", "default": True},
             },
+            own=True,
         ),
     },
 }

@@ -27,7 +27,7 @@ RUNTIME: dict[str, Any] = {
     "tools": ["calculator"],
     "step_settings_patch": {
         "ai-chat": {"ai-engine": "large", "ai-temperature": 0.2, "ai-max-response-tokens": 4096},
-        "ai-inference": {"reasoning-effort": "medium", "stop": ["END"]},
+        "ai-inference": {"inference-reasoning-effort": "medium", "inference-stop": ["END"]},
     },
 }
 DOCUMENT: dict[str, Any] = {

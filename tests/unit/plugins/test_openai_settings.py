@@ -121,7 +121,7 @@ def test_structured_output_without_a_schema_fails(given: dict[str, Any]) -> None
         {"ai-chat": {"ai-max-response-tokens": 0}},
         {"ai-chat": {"ai-stop": ["a", "b", "c", "d", "e"]}},
         {"ai-chat": {"ai-engine": ""}},
-        {"ai-chat": {"temperature": 1}},
+        {"openai-chat": {"openai-temperature": 1}},
         {"ai-client": {"timeout": 0}},
         {"ai-client": {"user-agent": "a\nb: c"}},
         {"ai-client": {"organization": " a"}},
