@@ -24,7 +24,7 @@ _PROFILES = (
 _decode_registry = msgspec.json.Decoder(Registry).decode
 
 Progress = Callable[[int, int], None]
-"""Called with how many profiles were looked at, and how many there are."""
+"""Called with how many profiles were looked at, and how many there are; with 0 of 1 at the beginning."""
 
 Judge = Callable[[bytes], Sequence[Problem]]
 """What the installed plugins have against a stored document."""
@@ -62,6 +62,7 @@ def inspect_database(path: Path, *, progress: Progress = lambda _, __: None, jud
         DatabaseRefused: there is no database of ours at the path.
     """
     require_file(path)
+    progress(0, 1)
     try:
         with closing(
             sqlite3.connect(f"{dsn_of_path(str(path)).uri.partition('?')[0]}?mode=ro", uri=True)
@@ -167,7 +168,6 @@ def _profiles(
     connection: sqlite3.Connection, digest: "hashlib._Hash", progress: Callable[[int], None]
 ) -> Iterator[StoredProfile]:
     done, last = 0, ("", "")
-    progress(done)
     while rows := connection.execute(_PROFILES, (*last, _PAGE)).fetchall():
         for registry, slug, payload, sha256, version in rows:
             digest.update(f"{registry} {slug} {version} {sha256}\n".encode())
