@@ -39,6 +39,11 @@ class Cores:
         if self.client is not None:
             os.sched_setaffinity(0, {self.client})
 
+    def release(self) -> None:
+        """Let what is started from now on run on both cores, until `unpin`."""
+        if self.server is not None and self.client is not None:
+            os.sched_setaffinity(0, {self.server, self.client})
+
     @contextmanager
     def measured(self) -> Iterator[None]:
         """What is started inside runs on the server's core."""

@@ -56,7 +56,7 @@ class Size:
     """After this time a group of rounds begins no further one."""
 
 
-FULL = Size(rounds=9, sample_s=0.8, starts=11, many=100_000, large=15_000, upkeep_s=4.0, group_s=110)
+FULL = Size(rounds=9, sample_s=0.8, starts=11, many=100_000, large=12_000, upkeep_s=3.0, group_s=110)
 QUICK = Size(rounds=3, sample_s=0.3, starts=3, many=10_000, large=4000, upkeep_s=1.5, group_s=8)
 
 
@@ -129,7 +129,7 @@ def measured_upkeep(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Sampl
         patches=_shuffled(large),
         body=PATCHES["description"],
         rounds=size.rounds,
-        burst_s=3 * size.sample_s,
+        burst_s=4 * size.sample_s,
         load_s=size.upkeep_s,
         group_s=size.group_s,
     )

@@ -26,7 +26,7 @@ from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.store import Store
 
-BURST_S, PAUSE_S = 0.3, 0.5
+BURST_S, PAUSE_S = 1.0, 0.5
 """Bursts of writes, with pauses that are long enough for a checkpoint."""
 BEGIN_AFTER_S = 0.5
 MB = 1024 * 1024
@@ -59,8 +59,10 @@ def measured(lab: Lab, plan: Plan) -> tuple[list[Figure], Samples]:
 
 def _bursts(lab: Lab, plan: Plan, keeper: str) -> Callable[[], Sample]:
     def sample() -> Sample:
-        with others_cpu() as others, lab.cores.measured():
+        with others_cpu() as others:  # not pinned, as a server of one process is not
+            lab.cores.release()
             done = _run("write", plan.written.path, plan.burst_s, keeper)
+        lab.cores.unpin()
         return Sample(values=json.loads(done), others_cpu=others[0])
 
     return sample
