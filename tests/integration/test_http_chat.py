@@ -6,7 +6,15 @@ import threading
 
 import pytest
 
-from pinocchio_core.plugin import Block, BlockKind, MiddlewareDefinition, ToolDefinition, hookimpl
+from pinocchio_core.plugin import (
+    Block,
+    BlockKind,
+    EngineDefinition,
+    Event,
+    MiddlewareDefinition,
+    ToolDefinition,
+    hookimpl,
+)
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.testing import make_app
 from pinocchio_plugins import calculator, echo, starter_profile
@@ -75,6 +83,7 @@ def named(app):
         ("/chat?registry=team", {}, None, "team three"),
         ("/chat/one?registry=team", {"registry": "default"}, None, "default one"),
         ("/chat", {"profile": " ONE "}, None, "default one"),
+        ("/chat?profile=one", {"profile": " "}, None, "default one"),
     ],
 )
 def test_the_profile_is_chosen_in_this_order(named, path, body, cookie, chosen):
@@ -309,6 +318,52 @@ def test_whatever_a_tool_does_is_told_to_the_model(odd):
     assert len(long) < 70_000
     assert long.endswith("(cut: the whole has 10000000 characters)")
     assert number == "5"
+
+
+class Unbuildable:
+    """An engine that cannot be made, and a middleware that tells of what is no JSON."""
+
+    @hookimpl
+    def pinocchio_engines(self):
+        yield EngineDefinition("unbuildable", build=lambda settings, options: 1 / 0)
+
+    @hookimpl
+    def pinocchio_middleware_definitions(self):
+        def tells(turn, following):
+            return following(turn).replace(events=(Event(type="told", data={"what": object()}),))
+
+        yield MiddlewareDefinition("tells", {"type": "object"}, lambda _: tells)
+
+
+@pytest.fixture
+def unbuildable():
+    with make_app(Unbuildable, echo, starter_profile) as app:
+        app.post(PROFILES, {"slug": "tells", "runtime": {"middlewares": [{"name": "tells"}]}})
+        app.post(
+            PROFILES, {"slug": "un", "runtime": {"step_settings_patch": {"ai-chat": {"ai-api-type": "unbuildable"}}}}
+        )
+        yield app
+
+
+def test_an_engine_that_cannot_be_made_is_a_502_and_the_message_is_kept(unbuildable, expect_problem):
+    problem = expect_problem(say(unbuildable, conv_id="c", profile="un"), 502, "engine failed")
+    assert "Unbuildable" in problem["detail"]
+    assert unbuildable.get(f"{CONVERSATIONS}/c").json["turns"][0]["status"] == "failed"
+
+
+def test_what_a_middleware_tells_need_not_be_json(unbuildable):
+    answer = say(unbuildable, conv_id="c", profile="tells")
+    assert answer.status == 200
+    assert answer.json["events"][0]["data"]["what"].startswith("<object")
+
+
+def test_a_turn_that_was_left_running_by_this_server_is_no_obstacle(app):
+    say(app, conv_id="c")
+    store = app.program.conversations
+    with store.database.write():
+        store.database.run("UPDATE turns SET status = 'running'")
+    assert say(app, conv_id="c").status == 200
+    assert [turn["status"] for turn in app.get(f"{CONVERSATIONS}/c").json["turns"]] == ["failed", "completed"]
 
 
 # events

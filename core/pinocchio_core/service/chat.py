@@ -115,7 +115,8 @@ class ChatService:
         """
         tree, request, problems = opened(body, ChatRequest, where.target)
         problems += registry_problems("registry", tree.get("registry"))
-        problems += slug_problems("profile", tree.get("profile")) if tree.get("profile") is not None else ()
+        named = tree.get("profile")
+        problems += slug_problems("profile", named) if isinstance(named, str) and trim(named) else ()
         problems += name_problem("conv_id", tree.get("conv_id"))
         problems += name_problem("idempotency_key", where.idempotency_key or tree.get("idempotency_key"))
         prompt = next((text for text in (tree.get("prompt"), tree.get("text")) if isinstance(text, str)), "")
@@ -126,7 +127,7 @@ class ChatService:
         choice = self._chosen(where, request)
         overrides = overrides_of(request)
         resolved = self._resolving.resolve(choice.registry, choice.slug, overrides)
-        self._engines.engine_of(resolved.step_settings)
+        self._engines.check(resolved.step_settings)
         said = msgspec.json.encode([prompt, choice.registry, choice.slug, overrides], order="sorted")
         return Ready(
             conv_id=trim(request.conv_id or "") or f"conv-{secrets.token_hex(8)}",
@@ -156,16 +157,17 @@ class ChatService:
                     with_tools(self._engines.engine_of(ready.resolved.step_settings)), ready.resolved.middlewares
                 )
                 ended = handler(turn)
+                added = _added(ended, user)
+                answer = msgspec.json.encode(self._answer(ready, stored, ended, added), enc_hook=str)
+                kept = msgspec.Raw(answer)
+                self.conversations.end(stored, status=COMPLETED, blocks=added, answer=kept, state=ended.state)
             except BaseException as error:
                 self._fail(stored, user, error)
                 raise
-            added = _added(ended, user)
-            answer = self._answer(ready, stored, ended, added)
             for event in ended.events:
                 emit(event)
-            self.conversations.end(stored, status=COMPLETED, blocks=added, answer=answer, state=ended.state)
             self._prune()
-            return msgspec.json.encode(answer)
+            return answer
 
     def conversation(self, conv_id: str) -> dict[str, Any]:
         """A conversation with its turns, the oldest first; ConversationNotFound where there is none."""
@@ -212,8 +214,8 @@ class ChatService:
 
     def _abandoned(self, running: StoredTurn) -> bool:
         """Whether nobody runs that turn any more; it then counts as failed. Inside `Database.write`."""
-        age_ms = self.conversations.now_ms() - running.started_at_ms
-        if 0 <= age_ms < ABANDONED_MS and runs(running.server_process):
+        age_ms, process = self.conversations.now_ms() - running.started_at_ms, running.server_process
+        if 0 <= age_ms < ABANDONED_MS and process != os.getpid() and runs(process):  # in this one it would be before us
             return False
         self.conversations.database.run(
             "UPDATE turns SET status = ? WHERE conv_id = ? AND turn_id = ?", (FAILED, running.conv_id, running.turn_id)

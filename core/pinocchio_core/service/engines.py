@@ -43,27 +43,36 @@ class Engines:
         self._choice = choice
         self._built: Built[Handler] = Built()
 
-    def engine_of(self, settings: Mapping[str, Mapping[str, Any]]) -> Handler:
-        """The engine for these settings of a resolved profile.
+    def check(self, settings: Mapping[str, Mapping[str, Any]]) -> str:
+        """The name of the engine that these settings of a resolved profile ask for.
 
         Raises:
             InvalidRequest: there is no such engine, or a setting does not fit its schema.
-            EngineFailed: it cannot be made.
         """
-        name = settings.get(CHOICE[0], {}).get(CHOICE[1]) or self._choice.name
+        name: str = settings.get(CHOICE[0], {}).get(CHOICE[1]) or self._choice.name
         catalog = self._host.catalog
-        entry = catalog.engines.get(name)
-        if entry is None:
+        if name not in catalog.engines:
             known = ", ".join(sorted(catalog.engines)) or "none"
-            field = paths.join(FIELD, *CHOICE)
-            raise InvalidRequest([Problem(field=field, reason=f"unknown engine {shown(name)}; known: {known}")])
+            reason = f"unknown engine {shown(name)}; known: {known}"
+            raise InvalidRequest([Problem(field=paths.join(FIELD, *CHOICE), reason=reason)])
         problems = list(settings_problems(settings, catalog))
         if problems:
             raise InvalidRequest(problems, next_step="see GET /api/chat/schemas/engines")
+        return name
+
+    def engine_of(self, settings: Mapping[str, Mapping[str, Any]]) -> Handler:
+        """The engine for these settings.
+
+        Raises:
+            InvalidRequest: as `check`.
+            EngineFailed: it cannot be made.
+        """
+        name = self.check(settings)
+        definition = self._host.catalog.engines[name].definition
         options = self._choice.options if name == self._choice.name else EngineOptions()
 
         def build() -> Handler:
-            return self._guarded(name, entry.definition.build(settings, options))
+            return self._guarded(name, definition.build(settings, options))
 
         try:
             return self._built.get(name, settings, build)
