@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pinocchio_agentmode.definition import ENVIRONMENT, chosen_modes
 from pinocchio_agentmode.modes import SHIPPED_MODES, Mode, StaticModes
 from pinocchio_agentmode.table import TABLE, ModesUnreadable, TableModes
 
@@ -75,3 +76,18 @@ def test_table_that_is_not_there_is_an_error_and_is_not_made(tmp_path: Path) -> 
     with pytest.raises(ModesUnreadable, match="cannot be read"):
         TableModes(path).names()
     assert not path.exists()
+
+
+def test_the_operators_table_takes_the_place_of_the_modes_that_ship(tmp_path: Path) -> None:
+    assert chosen_modes({}).names() == chosen_modes({ENVIRONMENT: " "}).names() != ()
+    path = tmp_path / "modes.db"
+    with pytest.raises(ModesUnreadable, match="cannot be read"):
+        chosen_modes({ENVIRONMENT: str(path)})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(TABLE)
+        connection.execute("INSERT INTO modes VALUES ('poet', 'Answer in verse.', NULL)")
+    modes = chosen_modes({ENVIRONMENT: str(path)})
+    assert modes.names() == ("poet",)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE modes SET prompt = 'Rhyme.'")
+    assert modes.get("poet") == Mode("poet", prompt="Rhyme.")

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from pinocchio_agentmode.definition import agent_profile, definition
+from pinocchio_agentmode.definition import agent_profile, chosen_modes, definition
 from pinocchio_core.plugin import MiddlewareDefinition, ProfileSeed, hookimpl
 
 
 @hookimpl
 def pinocchio_middleware_definitions() -> Iterator[MiddlewareDefinition]:
-    """The middleware `agentmode`, with the modes that come with it."""
-    yield definition()
+    """The middleware `agentmode`, with the modes that come with it or those of the operator's table."""
+    yield definition(chosen_modes())
 
 
 @hookimpl

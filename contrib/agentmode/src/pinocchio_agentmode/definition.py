@@ -1,14 +1,19 @@
 """What this plugin declares: its middleware and a profile to begin with."""
 
 import logging
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pinocchio_agentmode.middleware import AgentMode
 from pinocchio_agentmode.modes import SHIPPED_MODES, ModeSource, StaticModes
+from pinocchio_agentmode.table import TableModes
 from pinocchio_core.plugin import Middleware, MiddlewareDefinition, ProfileSeed
 
 NAME: Final = "agentmode"
+ENVIRONMENT: Final = "PINOCCHIO_AGENTMODE_DB"
+"""A SQLite file with the table `modes`; unset for the modes that ship."""
 NO_MODE: Final = "default"
 """The schema's default; it stands for no mode, so that it is not known is nothing to warn of."""
 DESCRIPTION: Final = "Parses and applies agent-mode switches from model output."
@@ -35,6 +40,20 @@ def definition(modes: ModeSource | None = None) -> MiddlewareDefinition:
         return AgentMode(default_mode, modes=source)
 
     return MiddlewareDefinition(NAME, SCHEMA, build, display_name="Agent Mode", description=DESCRIPTION)
+
+
+def chosen_modes(environment: Mapping[str, str] = os.environ) -> ModeSource:
+    """The modes of the table that the operator names, else those that ship.
+
+    Raises:
+        ModesUnreadable: there is no such table, which is said at the start and not in a chat.
+    """
+    path = environment.get(ENVIRONMENT, "").strip()
+    if not path:
+        return StaticModes(SHIPPED_MODES)
+    modes = TableModes(Path(path).expanduser())
+    modes.names()
+    return modes
 
 
 def agent_profile() -> ProfileSeed:
