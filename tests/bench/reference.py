@@ -1,6 +1,6 @@
 """What the server is compared with: a bare Falcon app under the same server class with the same threads.
 
-`reference.py static THREADS FILE` answers GET / with the bytes of FILE;
+`reference.py static THREADS FILE` answers GET and POST / with the bytes of FILE, after reading a body;
 `reference.py select THREADS DATABASE` answers GET /api/chat/profiles/SLUG with the stored document;
 `reference.py models THREADS DATABASE` answers GET / with the server's page of 100, built from models.
 Prints its port, runs until SIGTERM.
@@ -33,6 +33,11 @@ class Static:
         """Them."""
         resp.data = self._body
         resp.content_type = falcon.MEDIA_JSON
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Them, whatever was sent."""
+        req.bounded_stream.read()
+        self.on_get(req, resp)
 
 
 class Select:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import chats
 import sharing
 import upkeep
 from databases import DOCUMENT, REGISTRY, RUNTIME, Filled, fill
@@ -66,7 +67,7 @@ def main() -> None:
         "--quick", action="store_true", help="under a minute: fewer, shorter rounds, 10,000 for 100,000"
     )
     parser.add_argument("--threads", type=int, default=DEFAULT_THREADS, help="of every server (default: %(default)s)")
-    parser.add_argument("--only", choices=["sharing", "upkeep"], help="just this group of figures")
+    parser.add_argument("--only", choices=["sharing", "upkeep", "chats"], help="just this group of figures")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
     RESULTS.mkdir(exist_ok=True)
@@ -96,9 +97,10 @@ def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], in
     starts = _starts(lab, size, many)
     shared_figures, shared, _ = measured_sharing(lab, size)
     upkeep_figures, kept, _ = measured_upkeep(lab, size)
+    chat_figures, chatted, _ = measured_chats(lab, size)
     figures = [*_read_figures(reads, size), *_write_figures(writes), *_start_figures(starts, size)]
-    samples = {"reads": reads, "writes": writes, "starts": starts} | shared | kept
-    return [*figures, *shared_figures, *upkeep_figures], samples, len(body)
+    samples = {"reads": reads, "writes": writes, "starts": starts} | shared | kept | chatted
+    return [*figures, *shared_figures, *upkeep_figures, *chat_figures], samples, len(body)
 
 
 def measured_sharing(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
@@ -137,7 +139,21 @@ def measured_upkeep(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Sampl
     return figures, {"upkeep": samples}, len(large.first.document)
 
 
-_GROUPS: dict[str | None, Callable[..., Any]] = {None: measured, "sharing": measured_sharing, "upkeep": measured_upkeep}
+def measured_chats(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
+    """The same for chats alone."""
+    _say("chats")
+    filled = _filled(lab, "chats.db", 1000)
+    plan = chats.Plan(filled=filled, rounds=size.rounds, sample_s=size.sample_s, group_s=size.group_s)
+    figures, samples = chats.measured(lab, plan)
+    return figures, {"chats": samples}, len(filled.first.document)
+
+
+_GROUPS: dict[str | None, Callable[..., Any]] = {
+    None: measured,
+    "sharing": measured_sharing,
+    "upkeep": measured_upkeep,
+    "chats": measured_chats,
+}
 
 
 # --- reads

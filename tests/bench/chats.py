@@ -1,0 +1,73 @@
+"""What a chat costs beside the engine: `echo` answers at once, so that all that is left is ours."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from databases import Filled
+from figures import Figure, Sample, Samples, Target, figure, interleaved
+from processes import Lab, Running
+
+PROFILE = "/api/chat/profiles/agent"
+PROMPT = json.dumps({"prompt": "hello %016d"})
+OVERRIDE = json.dumps({"overrides": {"system_prompt": "%016d"}})
+ONE = "one client; the profile agent with its middleware agentmode, around echo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to measure, on which database."""
+
+    filled: Filled
+    rounds: int
+    sample_s: float
+    group_s: float
+
+
+def measured(lab: Lab, plan: Plan) -> tuple[list[Figure], Samples]:
+    """The figures, and the samples they are made of."""
+    answer = lab.folder / "answer.json"
+    answer.write_text(json.dumps({"reply": "x" * 600}))
+    bare = lab.reference("static", answer)
+    kept = lab.pinocchio(plan.filled.path)
+    in_memory = lab.pinocchio(plan.filled.path, "--turns-db", ":memory:")
+    one = {"method": "POST", "body": PROMPT, "connections": 1}
+    subjects = {
+        "bare": _loaded(lab, plan, bare, "/", **one),
+        "turn": _loaded(lab, plan, in_memory, "/chat/agent", **one),
+        "kept turn": _loaded(lab, plan, kept, "/chat/agent", **one),
+        "get": _loaded(lab, plan, kept, PROFILE),
+        "resolve": _loaded(lab, plan, kept, f"{PROFILE}/resolve", method="POST", body=OVERRIDE),
+    }
+    samples = interleaved(subjects, rounds=plan.rounds, deadline=time.monotonic() + plan.group_s)
+    lab.close()
+    return _figures(samples), samples
+
+
+def _loaded(lab: Lab, plan: Plan, server: Running, path: str, **job: object) -> Callable[[], Sample]:
+    def sample() -> Sample:
+        outcome = lab.load(server, [(path, "")], seconds=plan.sample_s, **job)
+        return Sample(values=vars(outcome), others_cpu=outcome.others_cpu)
+
+    return sample
+
+
+def _figures(samples: Samples) -> list[Figure]:
+    def added(name: str, subject: str, target: Target | None) -> Figure:
+        both = {"value": (subject, "median_ms"), "reference": ("bare", "median_ms")}
+        return figure(samples, name, unit="ms", against=f"a bare POST, {ONE}", target=target, **both)
+
+    return [
+        added("a turn, conversations in memory", "turn", Target(relation="≤", bound=1.0, of="difference")),
+        added("a turn, kept on disk", "kept turn", None),
+        figure(
+            samples,
+            "resolve, 8 clients",
+            unit="/s",
+            value=("resolve", "rate"),
+            reference=("get", "rate"),
+            against="GET of that profile",
+            target=Target(relation="≥", bound=0.7),
+        ),
+    ]
