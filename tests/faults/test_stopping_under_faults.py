@@ -86,7 +86,14 @@ def ended_backup(until, number, tmp_path):
 
     def run_and_end(command, environment):
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # who starts the tests in the background of a script has SIGINT ignored in all of them
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  nothing else runs yet
         )
         try:
             until(lambda: process.poll() is not None or any(command[-1].iterdir()))
