@@ -49,8 +49,6 @@ MISSING_PROMPT: Final = "missing prompt"
 ABANDONED_MS: Final = 15 * 60 * 1000
 """A turn that began so long ago and did not end is nobody's, whatever process has the number of its server now."""
 _LOOK_S: Final = 0.05
-
-
 PRUNE_EVERY_S: Final = 60.0
 """How often to look for conversations that are not to be kept any longer, after a turn."""
 
@@ -217,9 +215,7 @@ class ChatService:
         age_ms, process = self.conversations.now_ms() - running.started_at_ms, running.server_process
         if 0 <= age_ms < ABANDONED_MS and process != os.getpid() and runs(process):  # in this one it would be before us
             return False
-        self.conversations.database.run(
-            "UPDATE turns SET status = ? WHERE conv_id = ? AND turn_id = ?", (FAILED, running.conv_id, running.turn_id)
-        )
+        self.conversations.give_up(running)
         return True
 
     def _new(self, ready: Ready) -> StoredTurn:

@@ -182,6 +182,11 @@ class ConversationStore:
         self.database.run(_INSERT, msgspec.structs.astuple(numbered))
         return numbered
 
+    def give_up(self, turn: StoredTurn) -> None:
+        """Count a turn that nobody runs any more as failed; inside `Database.write`."""
+        sql = "UPDATE turns SET status = ? WHERE conv_id = ? AND turn_id = ?"
+        self.database.run(sql, (FAILED, turn.conv_id, turn.turn_id))
+
     def end(
         self, turn: StoredTurn, *, status: str, blocks: Sequence[Block], answer: Any, state: Any | None = None
     ) -> None:
@@ -252,7 +257,7 @@ def _require_ours(database: Database) -> None:
 
 def blocks_json(blocks: Sequence[Block]) -> str:
     """Blocks as JSON text, without the fields that are empty."""
-    return msgspec.json.encode([_block_document(block) for block in blocks], enc_hook=_plain).decode()
+    return msgspec.json.encode([_block_document(block) for block in blocks], enc_hook=str).decode()
 
 
 def blocks_of(text: str) -> tuple[Block, ...]:
@@ -267,12 +272,7 @@ def _block_document(block: Block) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=_plain).decode()
-
-
-def _plain(value: Any) -> str:
-    """What is no JSON as text: a plugin may put anything into metadata."""
-    return str(value)
+    return msgspec.json.encode(value, enc_hook=str).decode()  # a plugin may put anything into metadata
 
 
 def _turn(row: tuple[Any, ...]) -> StoredTurn:
