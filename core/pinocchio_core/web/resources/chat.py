@@ -34,7 +34,7 @@ class ChatResource(Resource):
                 lambda emit: self._chat.run(ready, emit), lambda error: problem_for(error, request_id)
             )
             return
-        codec.send_json(resp, self._chat.run(ready, _listener(req)))
+        codec.send_json(resp, self._chat.run(ready, Listener(req.env.get("waitress.client_disconnected"))))
 
     def _target(self, req: falcon.Request, slug: str | None) -> ChatTarget:
         cookies = req.get_cookie_values(COOKIE)
@@ -70,10 +70,6 @@ class ConversationsResource(Resource):
         del req
         self._chat.conversations.delete(conv_id)
         resp.status = falcon.HTTP_204
-
-
-def _listener(req: falcon.Request) -> "Listener":
-    return Listener(req.env.get("waitress.client_disconnected"))
 
 
 class Listener:
