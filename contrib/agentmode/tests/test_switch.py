@@ -6,11 +6,11 @@ import pytest
 
 from pinocchio_agentmode.switch import (
     MAX_ANALYSIS_CHARACTERS,
-    MAX_BLOCK_BYTES,
     MAX_NAME_CHARACTERS,
     Switch,
     last_switch,
 )
+from pinocchio_agentmode.yaml_block import MAX_BLOCK_BYTES
 
 
 def block(content: str, *, info: str = "yaml") -> str:

@@ -1,19 +1,20 @@
 """The command `pinocchio`: its group, and how every failure ends in one clear line."""
 
+import importlib
 import signal
 import sys
+from collections.abc import Iterator, MutableMapping
 from types import FrameType
 
 import click
 
 from pinocchio_core.bootstrap import version
-from pinocchio_core.cli.chat import chat
-from pinocchio_core.cli.plugins import plugins
-from pinocchio_core.cli.profiles import profiles
-from pinocchio_core.cli.web_chat import web_chat
 from pinocchio_core.errors import PinocchioError, StartupError
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import plugin_selection
+
+MODULES = {"web-chat": "web_chat", "chat": "chat", "plugins": "plugins", "profiles": "profiles"}
+"""The module of each command, where its object has the same name."""
 
 HELP = """Keep, check and serve the profiles of chat applications.
 
@@ -24,12 +25,36 @@ built-in ones alone) and PINOCCHIO_BLOCK_PLUGINS (names of plugins).
 
 def build(host: Host) -> click.Group:
     """The command line over these plugins, which may add to it."""
-    group = click.Group("pinocchio", help=HELP, context_settings={"max_content_width": 110})
+    group = click.Group("pinocchio", Commands(), help=HELP, context_settings={"max_content_width": 110})
     group = click.version_option(version(), prog_name="pinocchio")(group)
-    for command in (web_chat, chat, plugins, profiles):
-        group.add_command(_own(command))
     host.extend_cli(group)
     return group
+
+
+class Commands(MutableMapping[str, click.Command]):
+    """The commands by name, each imported when it is first asked for: a server starts without those it does not run."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, click.Command | None] = dict.fromkeys(MODULES)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._commands[name]
+        if command is None:
+            module = importlib.import_module(f"pinocchio_core.cli.{MODULES[name]}")
+            command = self._commands[name] = _own(getattr(module, MODULES[name]))
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
 
 
 def main() -> None:

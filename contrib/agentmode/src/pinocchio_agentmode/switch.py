@@ -1,23 +1,18 @@
 """How a model says that it wants another mode: a fenced YAML block in its text."""
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 KEY: Final = "mode_switch"
-MAX_BLOCK_BYTES: Final = 16 * 1024
 MAX_BLOCKS: Final = 16
 """Blocks of one text that are looked at, from its end."""
 MAX_NAME_CHARACTERS: Final = 128
 MAX_ANALYSIS_CHARACTERS: Final = 4000
 
 _FENCE: Final = re.compile(r" {0,3}(?P<ticks>`{3,})(?P<info>[^`]*)")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +21,6 @@ class Switch:
 
     new_mode: str
     analysis: str = ""
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader without aliases, which can make a short text expand without end."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read here")
-        return super().compose_node(parent, index)
 
 
 def last_switch(text: str) -> Switch | None:
@@ -62,7 +48,9 @@ def _yaml_blocks(text: str) -> Iterator[str]:
 
 
 def _switch(block: str) -> Switch | None:
-    document = _document(block)
+    from pinocchio_agentmode.yaml_block import document_in  # costs a server that starts more than all the rest here
+
+    document = document_in(block)
     wish = document.get(KEY) if isinstance(document, dict) else None
     if not isinstance(wish, dict):
         return None
@@ -73,17 +61,3 @@ def _switch(block: str) -> Switch | None:
         new_mode=new_mode.strip(),
         analysis=analysis.strip()[:MAX_ANALYSIS_CHARACTERS] if isinstance(analysis, str) else "",
     )
-
-
-def _document(block: str) -> Any:
-    """The block's value; `None` for one that cannot be read, which is logged without its content."""
-    size = len(block.encode(errors="replace"))
-    if size > MAX_BLOCK_BYTES:
-        _log.info("a YAML block of %d bytes was ignored: the limit is %d", size, MAX_BLOCK_BYTES)
-        return None
-    try:
-        return yaml.load(block, Loader=_Loader)  # noqa: S506  # a subclass of SafeLoader
-    # Malformed scalars with a tag, such as `!!int ""`, raise more than YAMLError.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        _log.info("a YAML block of %d bytes was ignored: %s", size, type(error).__name__)
-        return None
