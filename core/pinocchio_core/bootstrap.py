@@ -108,7 +108,15 @@ def assemble(
     store = Store(opened.database)
     try:
         fill(store, host, registry=default_registry, strict=strict)
-        host.startup(StartupInfo(version=version(), default_registry=default_registry, database_path=dsn.path))
+        turns = more.turns or _turns_beside(opened.database.dsn)
+        host.startup(
+            StartupInfo(
+                version=version(),
+                default_registry=default_registry,
+                database_path=dsn.path,
+                conversations_path=turns.path,
+            )
+        )
         if strict:
             host.require_sound()
         health = RowHealth(store, Validation(host))
@@ -118,7 +126,7 @@ def assemble(
             health=health,
             backups=_backups(store, more.schedule, host),
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
-            conversations=open_conversations(more.turns or _turns_beside(opened.database.dsn), clock=store.now_ms),
+            conversations=open_conversations(turns, clock=store.now_ms),
             engine=more.engine,
             retention=more.retention,
             turns_at_once=more.turns_at_once,

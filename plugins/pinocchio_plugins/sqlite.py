@@ -78,8 +78,10 @@ class SqlitePlugin:
 
     @hookimpl
     def pinocchio_startup(self, info: StartupInfo) -> None:
-        """Remember the profile database, which no profile may read."""
-        self._folders = replace(self._folders, profile_database=info.database_path)
+        """Remember the databases of the server, which no profile may read."""
+        self._folders = replace(
+            self._folders, profile_database=info.database_path, conversations=info.conversations_path
+        )
 
     @hookimpl
     def pinocchio_validate_profile(self, profile: Profile) -> Iterator[Problem]:

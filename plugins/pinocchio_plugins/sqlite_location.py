@@ -24,10 +24,12 @@ class DsnRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedFolders:
-    """The folders named with `--sqlite-tool-root`, and the one database that is out of bounds even below them."""
+    """The folders named with `--sqlite-tool-root`, and the databases that are out of bounds even below them."""
 
     roots: tuple[Path, ...] = ()
     profile_database: Path | None = None
+    conversations: Path | None = None
+    """The database of conversations."""
 
     def locate(self, dsn: str) -> str:
         """The file that a dsn leads to, absolute and free of symbolic links; it need not exist yet.
@@ -42,15 +44,10 @@ class AllowedFolders:
         if not any(Path(real).is_relative_to(os.path.realpath(root)) for root in self.roots):
             raise DsnRefused(f"{shown(dsn)} is not below a folder that the operator named with {OPTION}")
         _refuse_other_than_file(real, dsn)
-        if self._is_profile_database(real):
-            raise DsnRefused(f"{shown(dsn)} is the profile database, which {OPTION} never opens")
+        for what, database in (("profile", self.profile_database), ("server's own", self.conversations)):
+            if database is not None and _belongs_to(real, os.path.realpath(database)):
+                raise DsnRefused(f"{shown(dsn)} is the {what} database, which {OPTION} never opens")
         return real
-
-    def _is_profile_database(self, path: str) -> bool:
-        if self.profile_database is None:
-            return False
-        database = os.path.realpath(self.profile_database)
-        return any(_same_file(path, database + suffix) for suffix in SIDECARS)
 
 
 def path_of(dsn: str) -> str:
@@ -104,6 +101,10 @@ def _refuse_other_than_file(path: str, dsn: str) -> None:
         raise DsnRefused(f"{shown(dsn)} cannot be looked up: {error.strerror}") from None
     if not stat.S_ISREG(mode):
         raise DsnRefused(f"{shown(dsn)} is not a regular file")
+
+
+def _belongs_to(path: str, database: str) -> bool:
+    return any(_same_file(path, database + suffix) for suffix in SIDECARS)
 
 
 def _same_file(one: str, other: str) -> bool:

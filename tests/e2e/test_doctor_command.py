@@ -183,3 +183,15 @@ def test_a_drill_is_not_live(run, tmp_path):
     done = run(tmp_path, "profiles", "restore", "--drill", "--live", "backup")
     assert done.returncode == 2
     assert "choose one" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["python", "apsw"])
+def test_which_sqlite_runs_is_said_and_its_fault_warned_of_where_it_has_that(serving, doctor, tmp_path, name):
+    if name == "apsw":
+        pytest.importorskip("apsw", reason="the extra `apsw` is not installed")
+    with serving(tmp_path, PINOCCHIO_SQLITE=name) as server:
+        version, own = server.wait_for_log(r"writable, SQLite ([\d.]+)( of apsw)?").groups()
+    assert bool(own) == (name == "apsw")
+    detail = doctor(PINOCCHIO_SQLITE=name)[1]["journal"][1]
+    assert f"SQLite {version}" in detail
+    assert ("before 3.51.3" in detail) == (tuple(map(int, version.split("."))) < (3, 51, 3))

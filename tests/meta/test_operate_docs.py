@@ -13,6 +13,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.service.operator import PREFIX
 from pinocchio_core.settings import BLOCK_VARIABLE, KEY_VARIABLE, LOAD_VARIABLE
 from pinocchio_core.store.dsn import parse_dsn
+from pinocchio_core.store.library import VARIABLE as SQLITE_VARIABLE
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.web.errors import STATUSES
 from pinocchio_core.web.server import DRAIN_S
@@ -40,7 +41,7 @@ def test_choices_of_an_option_are_documented(option):
 
 def everything_the_command_line_has():
     """Every option and variable of every command, those of plugins included."""
-    words = {LOAD_VARIABLE, BLOCK_VARIABLE, KEY_VARIABLE, PREFIX, "--help"}
+    words = {LOAD_VARIABLE, BLOCK_VARIABLE, KEY_VARIABLE, SQLITE_VARIABLE, PREFIX, "--help"}
     commands = [build(Host())]
     while commands:
         command = commands.pop()
@@ -57,8 +58,8 @@ def test_no_option_or_variable_is_documented_that_does_not_exist():
     assert written - everything_the_command_line_has() == set()
 
 
-@pytest.mark.parametrize("variable", [LOAD_VARIABLE, BLOCK_VARIABLE])
-def test_variables_that_choose_plugins_are_documented(variable):
+@pytest.mark.parametrize("variable", [LOAD_VARIABLE, BLOCK_VARIABLE, SQLITE_VARIABLE])
+def test_variables_that_choose_for_every_command_are_documented(variable):
     assert f"| `{variable}` |" in TEXT
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pinocchio_agentmode.definition import ENVIRONMENT, chosen_modes
+from pinocchio_agentmode.definition import ENVIRONMENT, chosen_modes, refuse_databases_of_the_server
 from pinocchio_agentmode.modes import SHIPPED_MODES, Mode, StaticModes
 from pinocchio_agentmode.table import TABLE, ModesUnreadable, TableModes
 
@@ -91,3 +91,12 @@ def test_the_operators_table_takes_the_place_of_the_modes_that_ship(tmp_path: Pa
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE modes SET prompt = 'Rhyme.'")
     assert modes.get("poet") == Mode("poet", prompt="Rhyme.")
+
+
+def test_a_table_in_a_database_of_the_server_is_refused(table: Path, tmp_path: Path) -> None:
+    environment = {ENVIRONMENT: str(table)}
+    refuse_databases_of_the_server(tmp_path / "profiles.db", None, environment=environment)
+    refuse_databases_of_the_server(table, environment={})
+    (tmp_path / "linked.db").hardlink_to(table)
+    with pytest.raises(ModesUnreadable, match="is a database of the server"):
+        refuse_databases_of_the_server(None, tmp_path / "linked.db", environment=environment)

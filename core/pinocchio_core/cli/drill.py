@@ -4,7 +4,6 @@ The checks are those of step 6 of docs/operate.md.
 """
 
 import http.client
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,9 +21,10 @@ from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.engines import DEFAULT_ENGINE
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.backup import read_manifest, read_only_uri
+from pinocchio_core.store.backup import read_manifest
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.restore import restore
 
 PROFILES = "/api/chat/profiles"
@@ -87,7 +87,7 @@ def _plugins(path: Path, host: Host) -> Step:
 def _counts(path: Path) -> dict[str, int]:
     """How many profiles each registry has."""
     sql = "SELECT slug, (SELECT count(*) FROM profiles WHERE registry_slug = r.slug) FROM profile_registries r"
-    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
+    with connected(path) as connection:
         return dict(connection.execute(sql).fetchall())
 
 

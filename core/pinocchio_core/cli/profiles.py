@@ -1,8 +1,6 @@
 """`pinocchio profiles`: the profiles in a database, read without a server; the group of all that is done to one."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import DatabaseRefused, ProfileNotFound, RowUnreadable, SettingsError
 from pinocchio_core.settings import parse_registry
 from pinocchio_core.store.files import create_file
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.original import LAYOUT, joined
 from pinocchio_core.store.registries import StoredRegistry
@@ -149,12 +148,13 @@ def _joined(store: Store, row: StoredRegistry, damaged: list[str], *, raw: bool)
 
 
 def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
+    insert = "INSERT INTO profile_registries VALUES (?, ?, ?)"
+    with connected(path, mode="rw") as connection:
+        connection.execute("BEGIN")
         connection.execute(LAYOUT)
-        connection.executemany(
-            "INSERT INTO profile_registries VALUES (?, ?, ?)",
-            [(row.slug, payload.decode(), row.updated_at_ms) for row, payload in exported],
-        )
+        for row, payload in exported:
+            connection.execute(insert, (row.slug, payload.decode(), row.updated_at_ms))
+        connection.execute("COMMIT")
 
 
 def _print_json(document: bytes) -> None:

@@ -37,6 +37,7 @@ from pinocchio_core.settings import (
     parse_workers,
 )
 from pinocchio_core.store.conversations import Retention
+from pinocchio_core.store.library import library_text
 from pinocchio_core.store.opening import journal_mode
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server
@@ -278,11 +279,12 @@ def _announce(program: Program, settings: ServerSettings, address: Address) -> N
     count = sum(row.profile_count for row in registries)
     opened = "created" if program.created else f"opened, {count} profiles in {len(registries)} registries"
     writable = "read-only" if program.store.database.read_only else "writable"
+    mode = journal_mode(program.store.database)
     records = program.host.records
     active = [record.source for record in records if record.status is PluginStatus.ACTIVE]
     lines = [
         f"Pinocchio {version()} serves {address.url(settings.root)}",
-        f"database {settings.dsn}: {opened}, journal mode {journal_mode(program.store.database)}, {writable}",
+        f"database {settings.dsn}: {opened}, journal mode {mode}, {writable}, {library_text()}",
         f"plugins {', '.join(active) or 'none'}",
     ]
     for line in lines:

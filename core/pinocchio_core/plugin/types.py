@@ -106,3 +106,5 @@ class StartupInfo:
     default_registry: str
     database_path: Path | None = None
     """The profile database's file, `None` where it is not a file."""
+    conversations_path: Path | None = None
+    """That of the database of conversations, or `None`. Open neither with a SQLite of your own: see docs/hooks.md."""

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +11,12 @@ from typing import Final, Literal
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.backup import list_backups, read_only_uri
+from pinocchio_core.store.backup import list_backups
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.files import loose_permissions, require_plain_file
 from pinocchio_core.store.keeper import wal_bytes
+from pinocchio_core.store.library import Connection, connected, library, library_text
 from pinocchio_core.store.presence import servers_with
 
 State = Literal["ok", "warning", "wrong"]
@@ -103,13 +102,13 @@ def _refused(found: Inspection) -> Check:
 
 def _readings(dsn: Dsn, path: Path, registry: str) -> Iterator[Check]:
     """What takes a connection. This one stays open until the end, so that no other is the last and tidies up."""
-    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
+    with connected(path) as connection:
         yield _default(connection, registry)
         yield _journal(dsn, str(connection.execute("PRAGMA journal_mode").fetchall()[0][0]))
         yield _lock(path)
 
 
-def _default(connection: sqlite3.Connection, registry: str) -> Check:
+def _default(connection: Connection, registry: str) -> Check:
     if connection.execute("PRAGMA user_version").fetchall()[0][0] == 0:
         return Check("default", "ok", "layout of the original program; the first start brings it into this one's")
     sql = "SELECT default_profile_slug FROM profile_registries WHERE slug = ?"
@@ -125,14 +124,14 @@ def _default(connection: sqlite3.Connection, registry: str) -> Check:
 
 def _journal(dsn: Dsn, mode: str) -> Check:
     synchronous, wait_ms = str(dsn.pragmas["synchronous"]), dsn.busy_timeout_ms
-    text = f"journal mode {mode}, synchronous {synchronous}, busy timeout {wait_ms} ms, SQLite {sqlite3.sqlite_version}"
+    text = f"journal mode {mode}, synchronous {synchronous}, busy timeout {wait_ms} ms, {library_text()}"
     if mode in ("off", "memory"):
         return Check("journal", "wrong", text, "a crash can destroy the file: use _journal_mode=WAL")
     if synchronous in ("OFF", "NORMAL"):
         return Check("journal", "warning", text, "a loss of power may take acknowledged writes: use _synchronous=FULL")
     if wait_ms < _SHORT_WAIT_MS:
         return Check("journal", "warning", text, "writes are refused that would soon get in: use _busy_timeout=5000")
-    if sqlite3.sqlite_version_info < _SAFE_SQLITE:
+    if library().version < _SAFE_SQLITE:
         text += " (let no program but this one make checkpoints: before 3.51.3 two at a time can lose a write)"
     return Check("journal", "ok", text)
 
@@ -141,12 +140,11 @@ def _lock(path: Path) -> Check:
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         step = "set the permissions of the file and its folder, unless this is meant"
         return Check("writing", "warning", "this user may not write it, so writes are answered with 403", step)
-    uri = read_only_uri(path).replace("mode=ro", "mode=rw")
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_PATIENCE_S, isolation_level=None)) as connection:
+        with connected(path, mode="rw", timeout_s=_LOCK_PATIENCE_S) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
-    except sqlite3.Error as error:
+    except library().errors as error:
         step = "end the program that holds the lock, a `sqlite3` shell perhaps; `lsof` names those that have it open"
         return Check("writing", "wrong", f"a write cannot begin: {error}", step)
     return Check("writing", "ok", "a write can begin")

@@ -3,9 +3,8 @@
 import hashlib
 import itertools
 import os
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +14,8 @@ from msgspec import Struct
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.checks import Inspection, Judge, Progress, inspect_database, require_file
-from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.files import create_file, sync_folder
+from pinocchio_core.store.library import connected, library, sqlite_version
 
 _CHUNK_BYTES = 1 << 20
 
@@ -100,7 +99,7 @@ def make_backup(
         raise DatabaseRefused(
             f"cannot write {destination}: {error.strerror or error}", next_step="choose another place, or make space"
         ) from error
-    except sqlite3.Error as error:
+    except library().errors as error:
         raise DatabaseRefused(
             f"cannot copy {database} to {destination}: {error}", next_step="check the free space and the database"
         ) from error
@@ -116,17 +115,9 @@ def copy_database(source: Path, destination: Path) -> None:
 
     The copy is complete in that one file.
     """
-    with (
-        closing(sqlite3.connect(read_only_uri(source), uri=True, timeout=30)) as reader,
-        closing(sqlite3.connect(destination, timeout=30)) as writer,
-    ):
-        reader.backup(writer, pages=-1)
+    with connected(source, timeout_s=30) as reader, connected(destination, mode="rw", timeout_s=30) as writer:
+        library().copy(reader, writer)
         writer.execute("PRAGMA journal_mode = DELETE").fetchall()
-
-
-def read_only_uri(path: Path) -> str:
-    """The path as an URI that opens it without changing it."""
-    return f"{dsn_of_path(str(path)).uri.partition('?')[0]}?mode=ro"
 
 
 def verify(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge | None = None) -> Inspection:
@@ -211,7 +202,7 @@ def _manifest(
         highest_version=found.highest_version,
         content_sha256=found.content_sha256,
         plugins=dict(plugins),
-        sqlite=sqlite3.sqlite_version,
+        sqlite=sqlite_version(),
     )
 
 

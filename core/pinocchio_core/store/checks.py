@@ -1,9 +1,7 @@
 """Whether a database is whole: its pages, its references, and each document against its checksum."""
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import msgspec
 
 from pinocchio_core.domain.profile import Registry
 from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.faults import is_read_only
+from pinocchio_core.store.library import Connection, connected, library
 from pinocchio_core.store.migrations import APPLICATION_ID, LATEST
 from pinocchio_core.store.rows import StoredProfile
 
@@ -64,27 +63,18 @@ def inspect_database(path: Path, *, progress: Progress = lambda _, __: None, jud
     require_file(path)
     progress(0, 1)
     try:
-        with closing(
-            sqlite3.connect(f"{dsn_of_path(str(path)).uri.partition('?')[0]}?mode=ro", uri=True)
-        ) as connection:
-            connection.isolation_level = None
+        with connected(path) as connection:
             connection.execute("BEGIN")
             return _inspected(path, connection, progress, judge)
-    except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+    except library().errors as error:
+        if is_read_only(error):
             raise DatabaseRefused(
                 f"a write to {path} was cut short, and only who may write it can take that back",
                 next_step="start a server on it once",
             ) from error
-        raise _unreadable(path, error) from error
-    except sqlite3.Error as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: sqlite3.Error) -> DatabaseRefused:
-    return DatabaseRefused(
-        f"{path} cannot be read as a database: {error}", next_step="take another backup, or restore one"
-    )
+        raise DatabaseRefused(
+            f"{path} cannot be read as a database: {error}", next_step="take another backup, or restore one"
+        ) from error
 
 
 def require_file(path: Path) -> None:
@@ -95,7 +85,7 @@ def require_file(path: Path) -> None:
         raise DatabaseRefused(f"{path} is empty, which is no database", next_step="name another file")
 
 
-def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress, judge: Judge | None) -> Inspection:
+def _inspected(path: Path, connection: Connection, progress: Progress, judge: Judge | None) -> Inspection:
     def number(sql: str) -> int:
         return int(connection.execute(sql).fetchall()[0][0] or 0)
 
@@ -141,7 +131,7 @@ def _inspected(path: Path, connection: sqlite3.Connection, progress: Progress, j
     )
 
 
-def _page_problems(connection: sqlite3.Connection) -> Iterator[str]:
+def _page_problems(connection: Connection) -> Iterator[str]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_PROBLEMS})").fetchall():
         if text != "ok":
             yield str(text)
@@ -149,7 +139,7 @@ def _page_problems(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"row {row} of {table} has no {parent}"
 
 
-def _registry_problems(connection: sqlite3.Connection, digest: "hashlib._Hash", *, original: bool) -> Iterator[str]:
+def _registry_problems(connection: Connection, digest: "hashlib._Hash", *, original: bool) -> Iterator[str]:
     rows = connection.execute(
         "SELECT slug, CAST(payload_json AS BLOB) FROM profile_registries ORDER BY slug"
     ).fetchall()
@@ -165,7 +155,7 @@ def _registry_problems(connection: sqlite3.Connection, digest: "hashlib._Hash", 
 
 
 def _profiles(
-    connection: sqlite3.Connection, digest: "hashlib._Hash", progress: Callable[[int], None]
+    connection: Connection, digest: "hashlib._Hash", progress: Callable[[int], None]
 ) -> Iterator[StoredProfile]:
     done, last = 0, ("", "")
     while rows := connection.execute(_PROFILES, (*last, _PAGE)).fetchall():

@@ -1,8 +1,9 @@
 """One SQLite connection for each thread, opened once; closed for all of them when the file behind them changes."""
 
-import sqlite3
 import threading
 from collections.abc import Callable
+
+from pinocchio_core.store.library import Connection
 
 
 class Slot:
@@ -12,13 +13,13 @@ class Slot:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.connection: sqlite3.Connection | None = None
+        self.connection: Connection | None = None
 
 
 class Connections:
     """The slots of all threads of one database."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], disconnect: Callable[[], None]) -> None:
+    def __init__(self, connect: Callable[[], Connection], disconnect: Callable[[], None]) -> None:
         """`connect` opens a connection for the calling thread, `disconnect` forgets what it has opened there."""
         self._connect = connect
         self._disconnect = disconnect
@@ -36,7 +37,7 @@ class Connections:
                 self._slots.append(slot)
         return slot
 
-    def open(self, slot: Slot) -> sqlite3.Connection:
+    def open(self, slot: Slot) -> Connection:
         """The slot's connection, opened where it has none; the slot is the calling thread's, and locked by it."""
         if slot.connection is None:
             self._disconnect()

@@ -1,6 +1,5 @@
 """One open database: a connection for each thread, and the way every write goes."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,14 +7,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import peewee
-
 from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store.connections import Connections
 from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.faults import FAULTS, fault_of, is_broken_text, mapped
+from pinocchio_core.store.faults import fault_of, faults, mapped
 from pinocchio_core.store.gate import WriteGate, gate_path
 from pinocchio_core.store.guard import Mark, mark_of
+from pinocchio_core.store.library import Connection, library
 from pinocchio_core.store.tally import Tally
 
 
@@ -36,14 +34,8 @@ class Database:
         pragmas = dict(dsn.pragmas)
         if dsn.read_only or dsn.path is None:
             pragmas.pop("journal_mode", None)  # a change of mode is a write, and memory has none
-        self.peewee = peewee.SqliteDatabase(
-            dsn.uri,
-            pragmas=pragmas,
-            timeout=dsn.busy_timeout_ms / 1000,
-            uri=True,
-            check_same_thread=False,
-            factory=self._new_connection,
-        )
+        self._library = library()
+        self.peewee = self._library.peewee(self._new_connection, pragmas)
         self._admit = admit
         self._connections = Connections(self._open, self._forget)
         self.gate = WriteGate(
@@ -66,8 +58,8 @@ class Database:
             with slot.lock:
                 connection = slot.connection or self._connections.open(slot)
                 return connection.execute(sql, parameters).fetchall()
-        except FAULTS as error:
-            if is_broken_text(error):
+        except faults() as error:
+            if self._library.is_broken_text(error):
                 return self._rows_of_broken_text(sql, parameters)
             if fault := self._fault_of(error):
                 raise fault from error
@@ -95,9 +87,9 @@ class Database:
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement inside `write`; returns the number of rows it changed."""
-        return self.connect().execute(sql, parameters).rowcount
+        return self._library.changed(self.connect(), sql, parameters)
 
-    def connect(self) -> sqlite3.Connection:
+    def connect(self) -> Connection:
         """This thread's connection, opened when it is first asked for."""
         slot = self._connections.slot()
         with slot.lock:
@@ -180,12 +172,7 @@ class Database:
     def _rows_of_broken_text(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """As `rows`, with escapes for what is no UTF-8: one damaged row must not hide the others."""
         with mapped():
-            connection = self.connect()
-            connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-            try:
-                return connection.execute(sql, parameters).fetchall()
-            finally:
-                connection.text_factory = str
+            return self._library.rows_of_broken_text(self.connect(), sql, parameters)
 
     def _fault_of(self, error: BaseException) -> PinocchioError | None:
         """As `fault_of`; where the file is being written by others, a table that is not there is no fault of ours."""
@@ -194,20 +181,20 @@ class Database:
             return fault
         return StoreUnavailable(f"{self.dsn.path} was written by another program and is being looked at")
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> Connection:
         if self._refusal is not None:
             raise StoreUnavailable(self._refusal)
         self.peewee.connect(reuse_if_open=True)
         return self.peewee.connection()  # type: ignore[no-any-return, no-untyped-call]  # stubs
 
-    def _new_connection(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
+    def _new_connection(self) -> Connection:
         """A connection that has read nothing yet, to the file that was opened and to no other.
 
         A first statement on another file would play the write-ahead log of this one over it. And where there is no
         file any more, opening it would make one.
         """
         self._require_the_path()
-        connection = sqlite3.Connection(*arguments, **{**options, "factory": sqlite3.Connection})
+        connection = self._library.open(self.dsn.uri, timeout_s=self.dsn.busy_timeout_ms / 1000)
         try:
             self._require_the_path()
         except StoreUnavailable:

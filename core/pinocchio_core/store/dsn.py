@@ -47,11 +47,19 @@ class Dsn:
         parameters = "&".join(f"{name}={value}" for name, value in self.uri_parameters.items())
         if self.path is None:
             return f"file:/pinocchio-{id(self):x}?vfs=memdb"
-        # quoted as bytes, so that file names that are not valid UTF-8 work too
-        return f"file://{quote(bytes(self.path))}" + (f"?{parameters}" if parameters else "")
+        return _uri(self.path) + (f"?{parameters}" if parameters else "")
 
     def __str__(self) -> str:
         return "memory (nothing is kept)" if self.path is None else str(self.path)
+
+
+def file_uri(path: Path, mode: str) -> str:
+    """The URI for SQLite of a file that is opened with `mode`: `ro`, `rw` or `rwc`."""
+    return f"{_uri(path.absolute())}?mode={mode}"
+
+
+def _uri(path: Path) -> str:
+    return f"file://{quote(bytes(path))}"  # as bytes, so that file names that are not valid UTF-8 work too
 
 
 def dsn_of_path(path: str) -> Dsn:
@@ -111,7 +119,7 @@ def _located(path: str) -> Path | None:
     try:
         os.fsencode(path)
         return Path(path).expanduser().absolute()
-    except (RuntimeError, UnicodeEncodeError):
+    except (RuntimeError, ValueError):  # the latter for a NUL, and for what has no bytes
         return None
 
 

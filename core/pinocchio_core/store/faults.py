@@ -1,15 +1,12 @@
 """What a failing database means, decided in one place."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import peewee
 
 from pinocchio_core.errors import PinocchioError, StoreReadOnly, StoreUnavailable
-
-FAULTS = (peewee.DatabaseError, peewee.InterfaceError, sqlite3.Error, UnicodeDecodeError)
-"""What the database raises; the last one where SQLite names a part of a damaged schema in its message."""
+from pinocchio_core.store.library import library
 
 _DAMAGED = "the database file is damaged"
 _PASSING = {
@@ -25,6 +22,11 @@ _PASSING = {
 }
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """What the database raises; the last one where SQLite names a part of a damaged schema in its message."""
+    return (peewee.DatabaseError, peewee.InterfaceError, *library().errors, UnicodeDecodeError)
+
+
 @contextmanager
 def mapped(meaning: Callable[[BaseException], PinocchioError | None] | None = None) -> Iterator[None]:
     """Turn exceptions of the database into this program's own; programming errors pass through.
@@ -37,7 +39,7 @@ def mapped(meaning: Callable[[BaseException], PinocchioError | None] | None = No
     """
     try:
         yield
-    except FAULTS as error:
+    except faults() as error:
         fault = (meaning or fault_of)(error)
         if fault is None:
             raise
@@ -63,9 +65,9 @@ def is_locked(error: BaseException) -> bool:
     return any(name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) for name in _sqlite_names(error))
 
 
-def is_broken_text(error: BaseException) -> bool:
-    """Whether the exception says that a text in a row is no UTF-8."""
-    return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8")
+def is_read_only(error: BaseException) -> bool:
+    """Whether the exception says that the database cannot be written."""
+    return any(name.startswith("SQLITE_READONLY") for name in _sqlite_names(error))
 
 
 def _sqlite_names(error: BaseException) -> Iterator[str]:
@@ -74,7 +76,6 @@ def _sqlite_names(error: BaseException) -> Iterator[str]:
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        name = getattr(link, "sqlite_errorname", None)
-        if name:
-            yield str(name)
+        if name := library().error_name(link):
+            yield name
         link = link.__cause__ or link.__context__

@@ -1,21 +1,19 @@
 """Opening a database: make it, or make sure it is ours, before anything in it is touched."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import peewee
-
-from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
+from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store import migrations
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
-from pinocchio_core.store.faults import FAULTS, is_locked
+from pinocchio_core.store.faults import faults, is_locked
 from pinocchio_core.store.files import create_file, require_plain_file
+from pinocchio_core.store.library import connected, library, sqlite_version
 
 _PAUSE_S = 0.01
 OLDEST_SQLITE = (3, 35, 0)
@@ -37,10 +35,10 @@ def open_database(dsn: Dsn) -> Opened:
     Raises:
         DatabaseRefused: it cannot be opened, or is not ours to touch; the text says what to do.
     """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+    if library().version < OLDEST_SQLITE:
         raise DatabaseRefused(
-            f"SQLite {sqlite3.sqlite_version} is too old",
-            next_step="run it with a Python that has SQLite 3.35 or newer",
+            f"SQLite {sqlite_version()} is too old",
+            next_step="pip install 'pinocchio-webchat[apsw]', which brings a newer one",
         )
     created = dsn.path is None
     if dsn.path is not None:
@@ -75,7 +73,7 @@ def _connect(database: Database) -> None:
     while True:
         try:
             database.connect()
-        except FAULTS as error:
+        except faults() as error:
             if not is_locked(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(_PAUSE_S)
@@ -109,7 +107,7 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
     try:
         with _refused(path):
             if not dsn.read_only:
-                _roll_back(probe, dsn)
+                _roll_back(probe, dsn, path)
             application_id = probe.rows("PRAGMA application_id")[0][0]
             version = migrations.version_of(probe)
             tables = _tables(probe)
@@ -140,7 +138,7 @@ def _require_ours(dsn: Dsn, path: Path) -> None:
         )
 
 
-def _roll_back(probe: Database, dsn: Dsn) -> None:
+def _roll_back(probe: Database, dsn: Dsn, path: Path) -> None:
     """Where a writer was ended in a transaction and left a rollback journal, let SQLite take back what it did.
 
     Until then nobody can read the database who may not write it.
@@ -148,8 +146,7 @@ def _roll_back(probe: Database, dsn: Dsn) -> None:
     try:
         migrations.version_of(probe)
     except StoreReadOnly:
-        uri = replace(dsn, uri_parameters={"mode": "rw"}).uri
-        with closing(sqlite3.connect(uri, uri=True, timeout=dsn.busy_timeout_ms / 1000)) as writer:
+        with connected(path, mode="rw", timeout_s=dsn.busy_timeout_ms / 1000) as writer:
             writer.execute("PRAGMA user_version").fetchall()
 
 
@@ -198,12 +195,18 @@ def _refused(path: Path | None) -> Iterator[None]:
             f"cannot open the database {path}: {error.strerror or error}",
             next_step="choose a path that this user can write, or set its permissions",
         ) from error
-    except (StoreUnavailable, StoreReadOnly, peewee.PeeweeException, sqlite3.Error) as error:
-        reason = error.reason if isinstance(error, StoreUnavailable) else str(error)
-        raise DatabaseRefused(f"cannot open the database {path}: {reason}", next_step=_advice(error)) from error
+    except (StoreUnavailable, StoreReadOnly) as error:
+        raise _cannot_open(path, error) from error
+    except faults() as error:
+        raise _cannot_open(path, error) from error
 
 
-def _advice(error: PinocchioError | peewee.PeeweeException | sqlite3.Error) -> str:
+def _cannot_open(path: Path | None, error: Exception) -> DatabaseRefused:
+    reason = error.reason if isinstance(error, StoreUnavailable) else str(error)
+    return DatabaseRefused(f"cannot open the database {path}: {reason}", next_step=_advice(error))
+
+
+def _advice(error: Exception) -> str:
     text = str(error)
     if "NOTADB" in text or "damaged" in text:
         return "restore it from a backup, or name another file; this one was not touched"

@@ -35,7 +35,7 @@ _REPLACE = (
 _TOUCH = (
     "UPDATE profile_registries SET updated_at_ms = max(?, updated_at_ms + 1), version = 1 + max(version,"
     f" coalesce((SELECT CAST(value_json AS INTEGER) FROM server_facts WHERE name = '{VERSION_FLOOR}'), 0))"
-    " WHERE slug = ? RETURNING version, default_profile_slug"
+    " WHERE slug = ? RETURNING version, CAST(default_profile_slug AS BLOB)"
 )
 _DELETE = "DELETE FROM profile_registries WHERE slug = ? AND CAST(version AS INTEGER) = ?"
 
@@ -144,7 +144,8 @@ class RegistryStore:
         rows = self._database.rows(_TOUCH, (at_ms, slug))
         if not rows:
             raise RegistryNotFound(slug)
-        return rows[0][0], rows[0][1]
+        version, default = rows[0]  # as bytes: a text that is none would have the statement run again
+        return version, None if default is None else default.decode("utf-8", "backslashreplace")
 
     def insert(self, registry: Registry, author: Author) -> None:
         """Add a registry; a slug that was used before goes on counting. AlreadyExists where it is taken."""

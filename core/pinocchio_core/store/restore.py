@@ -1,9 +1,8 @@
 """Putting a verified backup in the place of a database, stopped or served."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,9 @@ from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.facts import VERSION_FLOOR, Facts
+from pinocchio_core.store.faults import is_locked
 from pinocchio_core.store.files import create_file, require_plain_file, sync_folder
+from pinocchio_core.store.library import connected, library
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.presence import nobody_else
 
@@ -112,7 +113,7 @@ def _ready(backup: Path, database: Path) -> Iterator[Path]:
         raise DatabaseRefused(
             f"cannot write {database}: {error.strerror or error}", next_step="set its permissions, or make space"
         ) from error
-    except sqlite3.Error as error:
+    except library().errors as error:
         raise DatabaseRefused(
             f"cannot put {backup} in the place of {database}: {error}",
             next_step="end the programs that have it open, and check the free space; nothing was changed",
@@ -124,7 +125,7 @@ def _ready(backup: Path, database: Path) -> Iterator[Path]:
 
 
 def _highest(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path) as connection:
         return int(connection.execute(_HIGHEST).fetchall()[0][0] or 0)
 
 
@@ -142,20 +143,18 @@ def _settled(database: Path) -> int:
     """Bring all of the old database into its main file; its highest version, 0 where it cannot be read.
 
     Raises:
-        sqlite3.OperationalError: another program has it open.
+        library().errors: another program has it open.
     """
     if not database.exists() or database.stat().st_size == 0:
         return 0
     try:
-        with closing(sqlite3.connect(database, timeout=1)) as connection:
+        with connected(database, mode="rw", timeout_s=1) as connection:
             connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # only where nobody else has it open
             return int(connection.execute(_HIGHEST).fetchall()[0][0] or 0)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
+    except library().errors as error:
+        if is_locked(error):
             raise
-        return 0  # of another layout
-    except sqlite3.DatabaseError:
-        return 0  # damaged, which is why it is replaced
+        return 0  # of another layout, or damaged, which is why it is replaced
 
 
 def _keep(database: Path, now: datetime) -> Path:
@@ -172,6 +171,6 @@ def _kept_name(database: Path, now: datetime) -> Path:
 
 
 def _overwrite(target: Database, source: Path) -> None:
-    with closing(sqlite3.connect(source)) as reader:
-        reader.backup(target.connect(), pages=-1)
+    with connected(source) as reader:
+        library().copy(reader, target.connect())
     target.keep_note()

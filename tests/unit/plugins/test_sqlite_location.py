@@ -1,6 +1,7 @@
 """Which files a dsn may lead to."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,13 @@ def test_link_that_stays_inside_is_followed(folders: AllowedFolders, root: Path)
 def test_profile_database_is_refused_with_its_sidecars(folders: AllowedFolders, root: Path, suffix: str) -> None:
     with pytest.raises(DsnRefused, match="is the profile database"):
         folders.locate(f"{root}/profiles.db{suffix}")
+
+
+def test_the_database_of_conversations_is_refused(folders: AllowedFolders, root: Path) -> None:
+    own = replace(folders, conversations=root / "turns.db")
+    with pytest.raises(DsnRefused, match="is the server's own database"):
+        own.locate(str(root / "turns.db"))
+    assert own.locate(str(root / "other.db")) == str(root / "other.db")
 
 
 def test_profile_database_is_refused_through_links(folders: AllowedFolders, root: Path) -> None:

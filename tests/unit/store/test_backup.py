@@ -12,6 +12,7 @@ import pytest
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store import backup
 from pinocchio_core.store.checks import inspect_database
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.original import LAYOUT
 
 NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
@@ -98,7 +99,7 @@ def test_a_database_with_a_damaged_document_gives_no_backup_and_leaves_nothing(s
 def test_a_backup_that_was_changed_is_not_verified(store, add, make):
     add("x")
     copy = make()
-    with closing(sqlite3.connect(copy)) as connection, connection:
+    with connected(copy, mode="rwc") as connection:
         connection.execute("UPDATE profiles SET version = 9")
     problems = backup.verify(copy).problems
     assert [problem.partition(" ")[2][:30] for problem in problems] == [
@@ -135,7 +136,7 @@ def test_what_is_no_database_is_refused(tmp_path, content, reason):
 
 def test_a_database_of_another_program_is_refused(tmp_path):
     path = tmp_path / "x.db"
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute("CREATE TABLE other (x)")
     with pytest.raises(DatabaseRefused, match="is not a database of this program"):
         inspect_database(path)
@@ -143,7 +144,7 @@ def test_a_database_of_another_program_is_refused(tmp_path):
 
 def test_a_database_of_the_original_program_can_be_verified_and_copied(tmp_path):
     path = tmp_path / "go.db"
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute(LAYOUT)
         connection.execute("INSERT INTO profile_registries VALUES ('default', '{}', 5)")
     found = inspect_database(path)

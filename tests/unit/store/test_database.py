@@ -13,7 +13,7 @@ import pytest
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import parse_dsn
-from pinocchio_core.store.faults import FAULTS
+from pinocchio_core.store.faults import faults
 from pinocchio_core.store.files import create_file
 from pinocchio_core.store.gate import gate_path
 
@@ -90,14 +90,14 @@ def test_a_statement_that_is_wrong_is_our_own_fault_and_rolls_back(database: Dat
             database.run("INSERT INTO t VALUES (1)")
             database.run("INSERT INTO missing VALUES (1)")
 
-    with pytest.raises(FAULTS, match="no such table: missing"):
+    with pytest.raises(faults(), match="no such table: missing"):
         fail()
     assert values(database) == []
 
 
 def test_a_statement_that_is_wrong_is_not_its_own_cause(database: Database) -> None:
     """Whoever follows the chain of causes would follow it forever."""
-    with pytest.raises(FAULTS, match="no such table: missing") as caught:
+    with pytest.raises(faults(), match="no such table: missing") as caught:
         database.rows("SELECT * FROM missing")
     assert caught.value.__cause__ is not caught.value
 

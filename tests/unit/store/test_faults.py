@@ -12,11 +12,17 @@ from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.faults import fault_of, mapped
 from pinocchio_core.store.files import create_file
+from pinocchio_core.store.library import library
 
 
-def sqlite_error(name: str, kind: type[Exception] = sqlite3.OperationalError) -> Exception:
-    error = kind("disk I/O error")
-    error.sqlite_errorname = name  # type: ignore[attr-defined]  # as SQLite sets it
+def sqlite_error(name: str) -> Exception:
+    """An exception as the library of this process makes it."""
+    if library().name == "apsw":
+        import apsw
+
+        return apsw.exception_for({**apsw.mapping_result_codes, **apsw.mapping_extended_result_codes}[name])
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
     return error
 
 

@@ -2,13 +2,11 @@
 
 import contextlib
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import pytest
 
@@ -16,6 +14,7 @@ from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.store import keeper as module
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.keeper import Keeper
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.store import Store
@@ -41,7 +40,7 @@ def test_no_write_is_acknowledged_into_a_file_that_was_replaced_and_the_next_one
         add("mine")
     assert store.profiles.read("default", "theirs")
     add("mine")
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path, mode="rwc") as connection:
         assert connection.execute("SELECT slug FROM profiles ORDER BY slug").fetchall() == [("mine",), ("theirs",)]
 
 
@@ -100,7 +99,7 @@ def test_what_is_not_a_database_is_refused_until_a_sound_one_is_there(store, add
 
 
 def test_an_older_layout_is_not_served_without_a_new_start(store, add, path, other):
-    with closing(sqlite3.connect(other)) as connection:
+    with connected(other, mode="rwc") as connection:
         connection.execute("PRAGMA user_version = 1")
     other.replace(path)
     with pytest.raises(StoreUnavailable, match="has layout 1, this program"):
@@ -118,9 +117,9 @@ def test_a_copy_over_a_quiet_file_is_served_instead_of_what_was_read_before(stor
 
 def test_what_the_sqlite_shell_writes_is_no_alarm_and_is_read(store, add, path):
     add("mine")
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute("UPDATE profiles SET display_name = 'by hand'")
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     add("second")
     assert store.profiles.count("default") == 2
@@ -188,13 +187,13 @@ def test_the_main_file_alone_is_complete_soon_after_the_last_write(store, add, p
     _until(lambda: wal.stat().st_size == 0)
     copy = tmp_path / "copy.db"
     subprocess.run(["cp", path, copy], check=True)
-    with closing(sqlite3.connect(copy)) as connection:
+    with connected(copy, mode="rwc") as connection:
         assert connection.execute("SELECT count(*) FROM profiles").fetchone() == (20,)
 
 
 def test_a_reader_that_does_not_end_keeps_writers_going_and_the_log_is_emptied_after_it(store, add, path, keeper):
     wal = path.with_name("profiles.db-wal")
-    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+    with connected(path, mode="rwc") as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM profiles").fetchall()
         add("during")
@@ -207,7 +206,7 @@ def test_a_reader_that_does_not_end_keeps_writers_going_and_the_log_is_emptied_a
 
 def test_a_reader_that_does_not_end_is_warned_of_when_the_log_is_large(store, add, path, keeper, caplog, monkeypatch):
     monkeypatch.setattr(module, "_LARGE_WAL_BYTES", 1)
-    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+    with connected(path, mode="rwc") as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM profiles").fetchall()
         add("during")

@@ -1,15 +1,14 @@
 """Databases of the original program: what opening one makes of its rows."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.opening import Opened, open_database
 from pinocchio_core.store.original import LAYOUT, joined
 from pinocchio_core.store.store import Store
@@ -59,7 +58,7 @@ def profile(slug: str, middlewares: list[Any], extensions: dict[str, Any] | None
 
 
 def write_original(path: Path, rows: list[tuple[Any, Any, Any]]) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute(LAYOUT)
         connection.executemany("INSERT INTO profile_registries VALUES (?, ?, ?)", rows)
 

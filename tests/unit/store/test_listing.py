@@ -1,9 +1,7 @@
 """Lists of profiles: which are shown, in which order, page by page."""
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 from msgspec import Raw
 
 from pinocchio_core.domain.profile import Runtime
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.profiles import Written
 from pinocchio_core.store.rows import Author
@@ -128,7 +127,7 @@ def test_a_damaged_row_takes_no_other_from_the_list(
 ) -> None:
     add("bad", tags=("t",), extensions={"acme.x@v1": Raw(b"1")})
     add("good", tags=("t",))
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute(f"UPDATE profiles SET {column} WHERE slug = 'bad'")
     page = store.list_profiles("default", None, ProfileFilter(**wanted))
     assert "good" in [item["slug"] for item in json.loads(page.document)]
@@ -136,7 +135,7 @@ def test_a_damaged_row_takes_no_other_from_the_list(
 
 def test_a_damaged_item_is_listed_with_its_state(store: Store, add: Add, path: Path) -> None:
     add("bad")
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute("UPDATE profiles SET item_json = substr(item_json, 3)")
     page = store.list_profiles("default", "bad", ProfileFilter())
     assert json.loads(page.document) == [{"slug": "bad", "version": 1, "state": "quarantined", "is_default": True}]

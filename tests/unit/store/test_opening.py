@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pinocchio_core.errors import DatabaseRefused, StoreReadOnly
 from pinocchio_core.store.dsn import dsn_of_path, parse_dsn
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.migrations import APPLICATION_ID, LATEST
 from pinocchio_core.store.opening import Opened, journal_mode, open_database
 from pinocchio_core.store.original import LAYOUT
@@ -44,7 +43,7 @@ def digest(path: Path) -> str:
 
 
 def run_sql(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with connected(path, mode="rwc") as connection:
         for statement in statements:
             connection.execute(statement)
 
@@ -180,7 +179,7 @@ def test_a_table_that_only_shares_the_name_is_refused_and_its_rows_stay(path: Pa
     command = [sys.executable, "-c", OPEN, str(path)]  # elsewhere, with a deadline: this was an endless loop once
     answer = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=10, check=False)
     assert "DatabaseRefused: cannot open the database" in answer.stderr
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path, mode="rwc") as connection:
         assert connection.execute("SELECT name FROM profile_registries").fetchall() == [("mine",)]
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchall() == [(1,)]
 
@@ -231,7 +230,7 @@ def test_an_older_layout_opened_read_only_is_refused(path: Path, statement: str)
 
 def test_a_locked_database_is_refused_with_advice(path: Path) -> None:
     run_sql(path, LAYOUT)
-    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+    with connected(path, mode="rwc") as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(DatabaseRefused, match="the database is locked") as caught:
             opened_and_closed(f"file:{path}?_busy_timeout=50")

@@ -1,9 +1,7 @@
 """Profiles, registries and their history: what each write leaves in the tables."""
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable, VersionConflict
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.profiles import Written
 from pinocchio_core.store.rows import Author, StoredProfile, readable
 from pinocchio_core.store.store import Store
@@ -48,7 +47,7 @@ def history(store: Store, slug: str) -> list[tuple[Any, ...]]:
 
 
 def damage(path: Path, sql: str) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path, mode="rwc") as connection:
         connection.execute(sql)
 
 
@@ -265,6 +264,6 @@ def test_the_query_of_the_runbook_says_when_something_was_written_last(
 ) -> None:
     clock.now_ms = 2_000_000
     add("a")
-    with closing(sqlite3.connect(path)) as connection:
+    with connected(path, mode="rwc") as connection:
         rows = connection.execute("SELECT slug, updated_at_ms FROM profile_registries ORDER BY slug;").fetchall()
     assert rows == [("default", 2_000_000)]

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from pinocchio_agentmode.definition import agent_profile, chosen_modes, definition
-from pinocchio_core.plugin import MiddlewareDefinition, ProfileSeed, hookimpl
+from pinocchio_agentmode.definition import agent_profile, chosen_modes, definition, refuse_databases_of_the_server
+from pinocchio_core.plugin import MiddlewareDefinition, ProfileSeed, StartupInfo, hookimpl
 
 
 @hookimpl
@@ -16,3 +16,9 @@ def pinocchio_middleware_definitions() -> Iterator[MiddlewareDefinition]:
 def pinocchio_bootstrap_profiles() -> Iterator[ProfileSeed]:
     """The profile `agent`, which begins as a financial analyst."""
     yield agent_profile()
+
+
+@hookimpl
+def pinocchio_startup(info: StartupInfo) -> None:
+    """Refuse a table in a database of the server: a second SQLite in one process would drop the locks of the first."""
+    refuse_databases_of_the_server(info.database_path, info.conversations_path)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pinocchio_agentmode.middleware import AgentMode
 from pinocchio_agentmode.modes import SHIPPED_MODES, ModeSource, StaticModes
-from pinocchio_agentmode.table import TableModes
+from pinocchio_agentmode.table import ModesUnreadable, TableModes
 from pinocchio_core.plugin import Middleware, MiddlewareDefinition, ProfileSeed
 
 NAME: Final = "agentmode"
@@ -42,18 +42,30 @@ def definition(modes: ModeSource | None = None) -> MiddlewareDefinition:
     return MiddlewareDefinition(NAME, SCHEMA, build, display_name="Agent Mode", description=DESCRIPTION)
 
 
+def refuse_databases_of_the_server(*own: Path | None, environment: Mapping[str, str] = os.environ) -> None:
+    """Raise ModesUnreadable where the table that the operator names is in one of these files."""
+    path = _table_path(environment)
+    if path and any(each and each.exists() and path.exists() and path.samefile(each) for each in own):
+        raise ModesUnreadable(f"{path} is a database of the server; name another file in {ENVIRONMENT}")
+
+
 def chosen_modes(environment: Mapping[str, str] = os.environ) -> ModeSource:
     """The modes of the table that the operator names, else those that ship.
 
     Raises:
         ModesUnreadable: there is no such table, which is said at the start and not in a chat.
     """
-    path = environment.get(ENVIRONMENT, "").strip()
-    if not path:
+    path = _table_path(environment)
+    if path is None:
         return StaticModes(SHIPPED_MODES)
-    modes = TableModes(Path(path).expanduser())
+    modes = TableModes(path)
     modes.names()
     return modes
+
+
+def _table_path(environment: Mapping[str, str]) -> Path | None:
+    path = environment.get(ENVIRONMENT, "").strip()
+    return Path(path).expanduser() if path else None
 
 
 def agent_profile() -> ProfileSeed:
