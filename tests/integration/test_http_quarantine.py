@@ -196,20 +196,23 @@ def test_profile_of_a_missing_plugin_is_listed_as_invalid_and_works(without, exp
     assert states(without) == {}
 
 
-def test_profile_whose_config_the_schema_refuses_is_invalid(app):
-    app.post(PROFILES, USING)
-    payload = json.loads(app.get(f"{PROFILES}/using?raw=true").body)
-    config = {"default_mode": 5, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
-    payload["extensions"] = {"middleware.agentmode_config@v1": {"instances": {"id:a": config}}}
-    damage(app, with_checksum(json.dumps(payload, separators=(",", ":")).encode()), where="slug = 'using'")
-    app.program.health.scan()
+def test_profile_whose_config_the_schema_refuses_is_invalid(tmp_path):
+    path = tmp_path / "profiles.db"
+    with opened(path, pinocchio_agentmode) as app:
+        app.post(PROFILES, USING)
+        payload = json.loads(app.get(f"{PROFILES}/using?raw=true").body)
+        config = {"default_mode": 5, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
+        payload["extensions"] = {"middleware.agentmode_config@v1": {"instances": {"id:a": config}}}
+        damage(app, with_checksum(json.dumps(payload, separators=(",", ":")).encode()), where="slug = 'using'")
+    with opened(path, pinocchio_agentmode) as app:  # schemas are asked by the first scan after a start
+        app.program.health.scan()
 
-    item = next(item for item in app.get(PROFILES).json if item["slug"] == "using")
+        item = next(item for item in app.get(PROFILES).json if item["slug"] == "using")
 
-    assert item["state"] == "invalid"
-    assert len(item["problems"]) == 5
-    assert {problem["field"] for problem in item["problems"]} == {"runtime.middlewares[0].config"}
-    assert app.get(f"{PROFILES}/using").status == 200
+        assert item["state"] == "invalid"
+        assert len(item["problems"]) == 5
+        assert {problem["field"] for problem in item["problems"]} == {"runtime.middlewares[0].config"}
+        assert app.get(f"{PROFILES}/using").status == 200
 
 
 def test_profile_that_another_program_wrote_in_another_order_is_well(app):

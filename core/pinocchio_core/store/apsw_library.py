@@ -31,7 +31,7 @@ class ApswLibrary:
 
     def peewee(self, connect: Callable[[], Connection], pragmas: Mapping[str, str | int]) -> peewee.SqliteDatabase:
         """See `Library`."""
-        database = _Peewee("sqlite", pragmas=dict(pragmas))
+        database = _Peewee("sqlite", pragmas=dict(pragmas), thread_safe=False)
         database.opened = connect
         return database
 

@@ -1,4 +1,8 @@
-"""One SQLite connection for each thread, opened once; closed for all of them when the file behind them changes."""
+"""The SQLite connections of one database, opened once; closed all together when the file behind them changes.
+
+There is one for writes, and as many for reads as are in use at the same time. Who reads gets the one that was given
+back last: its pages are still in the processor's cache, where one for each thread would go round all of them.
+"""
 
 import threading
 from collections.abc import Callable
@@ -7,49 +11,58 @@ from pinocchio_core.store.library import Connection
 
 
 class Slot:
-    """A thread's connection. Only who holds its lock may use it, or close it."""
+    """The place of a connection. Only who holds its lock may use the connection, or close it."""
 
-    __slots__ = ("connection", "lock")
+    __slots__ = ("_connect", "connection", "lock")
 
-    def __init__(self) -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self.lock = threading.RLock()
         self.connection: Connection | None = None
+        self._connect = connect
+
+    def open(self) -> Connection:
+        """Its connection, opened where there is none; the slot is locked by the caller."""
+        if self.connection is None:
+            self.connection = self._connect()
+        return self.connection
+
+    def close(self) -> None:
+        """Close the connection, when nobody uses it any more; the next `open` makes another."""
+        with self.lock:
+            if self.connection is not None:
+                self.connection.close()
+                self.connection = None
 
 
 class Connections:
-    """The slots of all threads of one database."""
+    """The slots of one database."""
 
-    def __init__(self, connect: Callable[[], Connection], disconnect: Callable[[], None]) -> None:
-        """`connect` opens a connection for the calling thread, `disconnect` forgets what it has opened there."""
-        self._connect = connect
-        self._disconnect = disconnect
-        self._own = threading.local()
-        self._slots: list[Slot] = []
+    def __init__(self, *, for_writes: Callable[[], Connection], for_reads: Callable[[], Connection]) -> None:
+        """Both open a connection."""
+        self.writer = Slot(for_writes)
+        self._for_reads = for_reads
+        self._readers: list[Slot] = []
+        self._idle: list[Slot] = []
+        """Those of them that nobody uses, the one that was used last at the end."""
         self._lock = threading.Lock()
 
-    def slot(self) -> Slot:
-        """The calling thread's slot."""
+    def take(self) -> Slot:
+        """A slot to read with, for the caller alone until it is put back."""
         try:
-            slot: Slot = self._own.slot
-        except AttributeError:
-            slot = self._own.slot = Slot()
+            return self._idle.pop()
+        except IndexError:
+            slot = Slot(self._for_reads)
             with self._lock:
-                self._slots.append(slot)
-        return slot
+                self._readers.append(slot)
+            return slot
 
-    def open(self, slot: Slot) -> Connection:
-        """The slot's connection, opened where it has none; the slot is the calling thread's, and locked by it."""
-        if slot.connection is None:
-            self._disconnect()
-            slot.connection = self._connect()
-        return slot.connection
+    def put_back(self, slot: Slot) -> None:
+        """Let others have a slot."""
+        self._idle.append(slot)
 
     def close(self) -> None:
-        """Close every connection; each is opened again when its thread next asks for it."""
+        """Close every connection, each when nobody uses it any more; it is opened again when it is next needed."""
         with self._lock:
-            slots = list(self._slots)
+            slots = [self.writer, *self._readers]
         for slot in slots:
-            with slot.lock:
-                if slot.connection is not None:
-                    slot.connection.close()
-                    slot.connection = None
+            slot.close()

@@ -1,14 +1,15 @@
-"""One open database: a connection for each thread, and the way every write goes."""
+"""One open database: the way of every read and of every write."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
-from pinocchio_core.store.connections import Connections
+from pinocchio_core.store.connections import Connections, Slot
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import fault_of, faults, mapped
 from pinocchio_core.store.gate import WriteGate, gate_path
@@ -20,9 +21,9 @@ from pinocchio_core.store.tally import Tally
 class Database:
     """An open database; close it when the program stops.
 
-    Peewee opens the connections, with their pragmas, and runs the transactions; there is one a thread, kept until the
-    end, because opening one for each read costs more than ten reads. Statements are fixed texts run on the connection
-    itself: building one with Peewee costs ten times the read, and a model object fifteen times.
+    Peewee opens the connections, with their pragmas, and runs the transactions; they are kept until the end, because
+    opening one for each read costs more than ten reads. Statements are fixed texts run on the connection itself:
+    building one with Peewee costs ten times the read, and a model object fifteen times.
     """
 
     def __init__(self, dsn: Dsn, *, admit: Callable[[], None] = lambda: None) -> None:
@@ -37,7 +38,9 @@ class Database:
         self._library = library()
         self.peewee = self._library.peewee(self._new_connection, pragmas)
         self._admit = admit
-        self._connections = Connections(self._open, self._forget)
+        self._connections = Connections(for_writes=self._open_for_writes, for_reads=self._open_for_reads)
+        self._writing: int | None = None
+        """The thread that has the connection for writes, and reads through it too."""
         self.gate = WriteGate(
             None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
         )
@@ -53,17 +56,21 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement; none is left unread, which would keep checkpoints from finishing."""
-        slot = self._connections.slot()
+        connections, writing = self._connections, self._writing == get_ident()
+        slot = connections.writer if writing else connections.take()
         try:  # as `mapped`, without the cost of a context manager on every read
             with slot.lock:
-                connection = slot.connection or self._connections.open(slot)
+                connection = slot.connection or slot.open()
                 return connection.execute(sql, parameters).fetchall()
         except faults() as error:
             if self._library.is_broken_text(error):
-                return self._rows_of_broken_text(sql, parameters)
+                return self._rows_of_broken_text(slot, sql, parameters)
             if fault := self._fault_of(error):
                 raise fault from error
             raise
+        finally:
+            if not writing:
+                connections.put_back(slot)
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -77,11 +84,8 @@ class Database:
             raise StoreReadOnly("it was opened with mode=ro, immutable or query_only")
         with self.gate.hold(), mapped(self._fault_of):
             self._require_same_file()
-            slot = self._connections.slot()
-            with slot.lock:
-                self._connections.open(slot)
-                with self._noting(), self.peewee.atomic("IMMEDIATE"):
-                    yield
+            with self._writer(), self._noting(), self.peewee.atomic("IMMEDIATE"):
+                yield
         if not self.written.is_set():
             self.written.set()
 
@@ -90,10 +94,9 @@ class Database:
         return self._library.changed(self.connect(), sql, parameters)
 
     def connect(self) -> Connection:
-        """This thread's connection, opened when it is first asked for."""
-        slot = self._connections.slot()
-        with slot.lock:
-            return self._connections.open(slot)
+        """The connection for writes, opened when it is first asked for."""
+        with self._connections.writer.lock:
+            return self._connections.writer.open()
 
     def keep_watch(self) -> None:
         """From now on notice when the file is removed, replaced, or written by anything but SQLite; see `watch`."""
@@ -134,12 +137,13 @@ class Database:
         with self.gate.hold(timeout_ms=wait_ms), mapped():
             self._require_same_file()
             began = time.perf_counter()
-            self.rows(f"PRAGMA busy_timeout = {wait_ms}")
-            try:
-                with self._noting():
-                    blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
-            finally:
-                self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
+            with self._writer():
+                self.rows(f"PRAGMA busy_timeout = {wait_ms}")
+                try:
+                    with self._noting():
+                        blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+                finally:
+                    self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
         self.tally.checkpoints += 1
         self.tally.checkpoint_s += time.perf_counter() - began
         self.tally.checkpoints_blocked += blocked
@@ -157,11 +161,8 @@ class Database:
                 blocked = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
             if blocked:
                 raise StoreUnavailable("a reader did not end, so the write-ahead log could not be emptied")
-            slot = self._connections.slot()
-            with slot.lock:
-                self._connections.open(slot)
-                with self.peewee.atomic("IMMEDIATE"):  # other programs do not know the gate
-                    yield
+            with self._writer(), self.peewee.atomic("IMMEDIATE"):  # other programs do not know the gate
+                yield
             self.keep_note()
 
     def close(self) -> None:
@@ -169,10 +170,22 @@ class Database:
         self._connections.close()
         self.gate.close()
 
-    def _rows_of_broken_text(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """The connection for writes is this thread's while the block runs; inside the gate."""
+        slot = self._connections.writer
+        with slot.lock:
+            slot.open()
+            self._writing = get_ident()
+            try:
+                yield
+            finally:
+                self._writing = None
+
+    def _rows_of_broken_text(self, slot: Slot, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """As `rows`, with escapes for what is no UTF-8: one damaged row must not hide the others."""
-        with mapped():
-            return self._library.rows_of_broken_text(self.connect(), sql, parameters)
+        with mapped(), slot.lock:
+            return self._library.rows_of_broken_text(slot.open(), sql, parameters)
 
     def _fault_of(self, error: BaseException) -> PinocchioError | None:
         """As `fault_of`; where the file is being written by others, a table that is not there is no fault of ours."""
@@ -181,11 +194,14 @@ class Database:
             return fault
         return StoreUnavailable(f"{self.dsn.path} was written by another program and is being looked at")
 
-    def _open(self) -> Connection:
-        if self._refusal is not None:
-            raise StoreUnavailable(self._refusal)
-        self.peewee.connect(reuse_if_open=True)
+    def _open_for_writes(self) -> Connection:
+        if not self.peewee.is_closed():
+            self.peewee.close()  # it does not know that its connection was closed
+        self.peewee.connect()
         return self.peewee.connection()  # type: ignore[no-any-return, no-untyped-call]  # stubs
+
+    def _open_for_reads(self) -> Connection:
+        return self.peewee._connect()  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001  as its pools do
 
     def _new_connection(self) -> Connection:
         """A connection that has read nothing yet, to the file that was opened and to no other.
@@ -203,25 +219,22 @@ class Database:
         return connection
 
     def _require_the_path(self) -> None:
+        if self._refusal is not None:
+            raise StoreUnavailable(self._refusal)
         if self._file and self.dsn.path and not self._is_there(mark_of(self.dsn.path)):
             raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
-
-    def _forget(self) -> None:
-        if not self.peewee.is_closed():
-            self.peewee.close()
 
     def _is_there(self, found: Mark | None) -> bool:
         """Whether what was found at the path is the file that was opened."""
         return found is not None and self._file is not None and found.same_file(self._file)
 
     def _require_same_file(self) -> None:
-        """Go on with the file that was opened; inside the gate, and outside of this thread's slot."""
+        """Go on with the file that was opened; inside the gate, and without the connection for writes."""
         if self._file is None or self.dsn.path is None:
             return
         if self.looks_the_same():
             return
-        found = mark_of(self.dsn.path)
-        same = self._is_there(found)
+        same = self._is_there(found := mark_of(self.dsn.path))
         self._reopen(self.dsn.path, found)
         if not same:
             raise StoreUnavailable(f"{self.dsn.path} was replaced by another file, which is served from now on")

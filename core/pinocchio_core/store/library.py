@@ -52,7 +52,7 @@ class Library(Protocol):
         """A connection that has read nothing yet and that any thread may use, one at a time."""
 
     def peewee(self, connect: Callable[[], Connection], pragmas: Mapping[str, str | int]) -> peewee.SqliteDatabase:
-        """Peewee over connections that `connect` opens."""
+        """Peewee over connections that `connect` opens; itself for one thread at a time."""
 
     def changed(self, connection: Connection, sql: str, parameters: Sequence[Any]) -> int:
         """Run a statement that gives no rows; returns how many it changed."""
@@ -102,7 +102,7 @@ class PythonLibrary:
 
     def peewee(self, connect: Callable[[], Connection], pragmas: Mapping[str, str | int]) -> peewee.SqliteDatabase:
         """See `Library`."""
-        database = _Peewee("sqlite", pragmas=dict(pragmas))
+        database = _Peewee("sqlite", pragmas=dict(pragmas), thread_safe=False)
         database.opened = connect
         return database
 

@@ -102,21 +102,20 @@ def test_a_statement_that_is_wrong_is_not_its_own_cause(database: Database) -> N
     assert caught.value.__cause__ is not caught.value
 
 
-def test_a_thread_keeps_the_connection_that_it_opened_and_shares_it_with_no_other(database: Database) -> None:
-    database.rows("CREATE TEMP TABLE mine (x)")  # a temporary table belongs to its connection
-    database.rows("INSERT INTO mine VALUES (1)")
-    seen: list[list[tuple[int]]] = []
+def test_only_the_thread_that_writes_sees_what_is_not_committed_yet(database: Database) -> None:
+    seen: list[list[int]] = []
 
-    def other() -> None:
-        database.rows("CREATE TEMP TABLE mine (x)")
-        database.rows("INSERT INTO mine VALUES (2)")
-        seen.append(database.rows("SELECT x FROM mine"))
+    def look() -> None:
+        seen.append(values(database))
 
-    thread = threading.Thread(target=other)
-    thread.start()
-    thread.join(30)
-    assert seen == [[(2,)]]
-    assert database.rows("SELECT x FROM mine") == [(1,)]
+    with database.write():
+        database.run("INSERT INTO t VALUES (1)")
+        look()
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join(30)
+    look()
+    assert seen == [[1], [], [1]]
 
 
 def test_every_connection_has_the_pragmas_of_the_dsn(path: Path) -> None:

@@ -112,13 +112,13 @@ def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(database: Da
             database.run("INSERT INTO t VALUES (zeroblob(?))", (pages * 4096,))
 
     used = database.rows("PRAGMA page_count")[0][0]
-    database.rows(f"PRAGMA max_page_count = {used + 4}")
+    database.connect().execute(f"PRAGMA max_page_count = {used + 4}").fetchall()
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match=r"the disk is full \(SQLITE_FULL\)") as caught:
             write(100)
         assert caught.value.retry_after_s == 5
         assert database.rows("SELECT x FROM t") == [("before",)]
-    database.rows("PRAGMA max_page_count = 1000000")
+    database.connect().execute("PRAGMA max_page_count = 1000000").fetchall()
     write(1)
     assert database.rows("SELECT count(*) FROM t WHERE typeof(x) = 'text' AND x = 'after'") == [(1,)]
 
@@ -127,7 +127,7 @@ def test_a_commit_that_fails_leaves_nothing_and_the_connection_usable(database: 
     with database.write():
         database.run("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
         database.run("CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
-    database.rows("PRAGMA foreign_keys = on")
+    database.connect().execute("PRAGMA foreign_keys = on")
 
     def orphan() -> None:
         with database.write():
