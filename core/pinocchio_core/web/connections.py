@@ -4,6 +4,8 @@
 - Its own errors, sent before the app is called, are plain text; here they are problem documents.
 - After an error it closes at once, and a client that is still sending sees a reset instead of the answer; here the
   rest is read and thrown away for a while (RFC 9112, section 9.6).
+- An answer holds its thread to the end; here it may go on without one (`outlets`).
+- A client that goes while its answer is made is not noticed; here it is, once somebody has asked whether it is there.
 """
 
 import secrets
@@ -19,13 +21,20 @@ from waitress.task import ErrorTask, WSGITask
 from pinocchio_core.domain import limits
 from pinocchio_core.errors import BodyTooLarge
 from pinocchio_core.web.errors import PROBLEM_JSON, plain_problem, problem_of
+from pinocchio_core.web.outlets import DETACH, ChannelOutlet
 
 LINGER_S = 10
 LINGER_BYTES = 128 * 1024 * 1024
 
 
+class Detached(BaseException):
+    """Ends the task of a request whose answer goes on; no `Exception`, because waitress takes those for failures."""
+
+
 class KeepAliveTask(WSGITask):
     """A request to the app."""
+
+    _detached = False
 
     def set_close_on_finish(self) -> None:
         """Close after this answer, unless all there is against it is that the answer has no body."""
@@ -38,7 +47,23 @@ class KeepAliveTask(WSGITask):
         environ: dict[str, Any] = super().get_environment()
         if self.request.path.startswith("//"):
             environ["PATH_INFO"] = self.request.path
+        environ[DETACH] = self.detach
         return environ
+
+    def detach(self, *, heartbeat: bytes, endless: bool) -> ChannelOutlet:
+        """Send the header; the rest of the answer is what is written to the outlet, and this task ends without it."""
+        self.write(b"")
+        outlet = ChannelOutlet(self.channel, chunked=self.chunked_response, heartbeat=heartbeat, endless=endless)
+        self.channel.outlet = outlet
+        self._detached = True
+        self.channel.server.pull_trigger()  # to watch the socket from now on
+        return outlet
+
+    def finish(self) -> None:
+        """End the answer, unless it goes on."""
+        if self._detached:
+            raise Detached
+        super().finish()
 
     def build_response_header(self) -> bytes:
         """The header, which says so where the server is about to stop."""
@@ -79,15 +104,28 @@ class Channel(HTTPChannel):
     task_class = KeepAliveTask
     error_task_class = ProblemTask
     linger = False
+    requests: list[Any]
+    outlet: ChannelOutlet | None = None
+    """Where the rest of an answer comes from whose task has ended."""
+    _watched = False
+    """Whether the one that makes the answer asks if the client is there."""
     _lingering_until: float | None = None
     _lingered_bytes = 0
 
     def readable(self) -> bool:
         """Whether bytes of the client are wanted."""
-        return self._lingering_until is not None or bool(super().readable())
+        if self._lingering_until is not None:
+            return True
+        if self.will_close or self.close_when_flushed:
+            return False
+        watched = self._watched and len(self.requests) == 1 and not self.total_outbufs_len
+        return self.outlet is not None or watched or bool(super().readable())
 
     def handle_read(self) -> None:
-        """Take bytes of the client, or throw them away while lingering."""
+        """Take bytes of the client; throw them away while lingering, and where no further request is answered."""
+        if self.outlet is not None:
+            self._look_for_end()
+            return
         if self._lingering_until is None:
             super().handle_read()
             return
@@ -98,6 +136,40 @@ class Channel(HTTPChannel):
         self._lingered_bytes += received
         if not received or self._lingered_bytes > LINGER_BYTES or time.monotonic() > self._lingering_until:
             super().handle_close()
+
+    def _look_for_end(self) -> None:
+        try:
+            self.recv(self.adj.recv_bytes)  # closes at the end of what the client sends
+        except OSError:
+            super().handle_close()
+
+    def service(self) -> None:
+        """Answer one request, or begin to."""
+        try:
+            super().service()
+        except Detached:
+            return
+        finally:
+            self._watched = False
+
+    def outlet_closed(self) -> None:
+        """The answer that went on without its task has ended, and with it the connection."""
+        with self.requests_lock:
+            self.close_when_flushed = True
+            for request in self.requests:
+                request.close()
+            self.requests = []
+        self.outlet = None
+        self.last_activity = time.time()
+        if self.connected:
+            self.server.pull_trigger()
+
+    def check_client_disconnected(self) -> bool:
+        """Whether the client has gone; from the first time on that this is asked for a request, it is looked for."""
+        if not self._watched:
+            self._watched = True
+            self.server.pull_trigger()
+        return not self.connected
 
     def handle_close(self) -> None:
         """Close, or after an error first let the client finish sending."""

@@ -1,6 +1,7 @@
 """Serving an app with waitress until told to stop, then finishing what runs."""
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from pinocchio_core.domain import limits
 from pinocchio_core.web.connections import Channel
+from pinocchio_core.web.outlets import ChannelOutlet
 
 _BACKLOG = 64
 _GRACE_S = 0.1
@@ -22,6 +24,35 @@ DRAIN_S = 15
 class _Listener(TcpWSGIServer):
     channel_class = Channel
     stopping = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._trigger_lock = threading.RLock()
+        self._deaf = False
+        super().__init__(*args, **kwargs)
+
+    def pull_trigger(self) -> None:
+        """Wake the loop; does nothing once it has ended, when the trigger's descriptor may be another file's."""
+        with self._trigger_lock:
+            if not self._deaf:
+                super().pull_trigger()
+
+    def end(self) -> None:
+        """Close the connections that are still there, and be woken no more."""
+        for channel in list(self.active_channels.values()):
+            channel.linger = False
+            channel.handle_close()
+        with self._trigger_lock:
+            self._deaf = True
+
+    def maintenance(self, now: float) -> None:
+        """What is done every second."""
+        super().maintenance(now)
+        for outlet in self.outlets():
+            outlet.keep_alive()
+
+    def outlets(self) -> list[ChannelOutlet]:
+        """Those of the answers that go on without a thread of this server."""
+        return [outlet for channel in list(self.active_channels.values()) if (outlet := channel.outlet) is not None]
 
 
 class Server:
@@ -70,20 +101,26 @@ class Server:
                 listener.socket.close()
             stopped = time.monotonic()
             while time.monotonic() < stopped + (DRAIN_S if self._busy() else _GRACE_S):
+                self._end_endless()
                 self._turn(0.05)
         finally:
             for listener in self._listeners:
-                listener.stopping = True  # from here on, `stop` must not touch the trigger
+                listener.stopping = True
+                listener.end()
             self._dispatcher.shutdown(cancel_pending=True, timeout=1)
             wasyncore.close_all(self._map)
 
     def stop(self) -> None:
         """Ask `run` to end; safe in a signal handler and in any thread."""
-        if self._listeners[0].stopping:
-            return  # the trigger's descriptor may be closed by now, and its number may be another file's
         for listener in self._listeners:
             listener.stopping = True
         self._listeners[0].pull_trigger()
+
+    def _end_endless(self) -> None:
+        for listener in self._listeners:
+            for outlet in listener.outlets():
+                if outlet.endless:
+                    outlet.close()
 
     def _turn(self, timeout_s: float) -> None:
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)

@@ -8,7 +8,8 @@ from pinocchio_core.service.chat import ChatService, ChatTarget
 from pinocchio_core.service.defaults import chosen_from
 from pinocchio_core.web import codec
 from pinocchio_core.web.errors import problem_for
-from pinocchio_core.web.events import EventStream
+from pinocchio_core.web.events import HEARTBEAT, TurnEvents
+from pinocchio_core.web.outlets import OutletStream
 from pinocchio_core.web.resources import Resource
 from pinocchio_core.web.resources.defaults import COOKIE
 
@@ -30,9 +31,8 @@ class ChatResource(Resource):
             request_id = req.context.request_id
             resp.content_type = EVENTS
             resp.set_header("Cache-Control", "no-store")
-            resp.stream = EventStream(
-                lambda emit: self._chat.run(ready, emit), lambda error: problem_for(error, request_id)
-            )
+            events = TurnEvents(lambda emit: self._chat.run(ready, emit), lambda error: problem_for(error, request_id))
+            resp.stream = OutletStream(req.env, events.send, heartbeat=HEARTBEAT)
             return
         codec.send_json(resp, self._chat.run(ready, Listener(req.env.get("waitress.client_disconnected"))))
 
