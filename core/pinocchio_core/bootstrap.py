@@ -9,6 +9,7 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
+from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE, Admission
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.operator import OperatorConfigs
@@ -40,7 +41,10 @@ class More:
     """The database of conversations; `None` for one beside that of profiles."""
     engine: EngineChoice = field(default_factory=EngineChoice)
     retention: Retention = FOR_EVER
-    turns_at_once: int = 8
+    turns_at_once: int = DEFAULT_TURNS_AT_ONCE
+    """Chat turns that run or wait."""
+    turns_in_threads: int = 8
+    """Those of them that hold one of the threads which other requests need."""
 
 
 NOTHING_MORE = More()
@@ -129,7 +133,7 @@ def assemble(
             conversations=open_conversations(turns, clock=store.now_ms),
             engine=more.engine,
             retention=more.retention,
-            turns_at_once=more.turns_at_once,
+            admission=Admission(more.turns_at_once, in_threads=more.turns_in_threads),
         )
         app = create_app(
             parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log

@@ -64,6 +64,8 @@ class ServerSettings:
     """The database of conversations; `None` for one beside that of profiles."""
     retention: Retention
     """Of conversations."""
+    turns_at_once: int
+    """Chat turns that run or wait."""
     engine: EngineChoice
     log_format: Literal["text", "json"]
     access_log: bool

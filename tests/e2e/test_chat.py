@@ -80,6 +80,54 @@ def test_events_come_while_the_engine_works_and_a_client_that_goes_ends_it(servi
         assert [turn["blocks"][0]["text"] for turn in kept] == ["hello", "next"]
 
 
+def test_a_client_that_waits_for_a_whole_answer_and_goes_ends_its_turn(serving, talk, until, tmp_path):
+    with serving(tmp_path) as server:
+        settings = {"step_settings_patch": ENDLESS}
+        connection = talk(server, {"prompt": "hello", "conv_id": "c", "stream": False, "overrides": settings})
+        until(lambda: status_of(server, "c") == ["running"])
+        connection.close()
+        until(lambda: status_of(server, "c") == ["cancelled"])
+
+
+def test_many_more_streams_than_threads_and_other_requests_go_on(serving, talk, until, tmp_path):
+    with serving(tmp_path, "--threads", 4) as server:
+        endless = {"prompt": "hello", "overrides": {"step_settings_patch": ENDLESS}}
+        connections = [talk(server, endless | {"conv_id": f"c-{number}"}) for number in range(50)]
+        for connection in connections:
+            read_until(connection, b"event: delta")
+        assert server.request("GET", "/api/chat/profiles/agent").status == 200
+        assert server.request("POST", "/chat", {"prompt": "whole"}).status == 200
+        for connection in connections:
+            connection.close()
+        until(lambda: all(status_of(server, f"c-{number}") == ["cancelled"] for number in range(50)))
+
+
+def test_turns_beyond_the_bounds_are_refused_before_anything_is_sent(serving, talk, until, problem, tmp_path):
+    endless = {"prompt": "hello", "overrides": {"step_settings_patch": ENDLESS}}
+    with serving(tmp_path, "--threads", 2, "--turns-at-once", 2) as server:
+        whole = talk(server, endless | {"conv_id": "whole", "stream": False})
+        until(lambda: status_of(server, "whole") == ["running"])
+        refused = server.request("POST", "/chat", {"prompt": "whole too"})
+        assert "1 chat turns that are answered whole" in problem(refused, 503, "overloaded")["detail"]
+        read_until(talk(server, endless), b"event: delta")
+        refused = server.request("POST", "/chat", {"prompt": "x", "stream": True})
+        assert problem(refused, 503, "overloaded")["next_step"].startswith("try again in 1 s; --turns-at-once")
+        assert refused.headers["Retry-After"] == "1"
+        whole.close()
+        until(lambda: server.request("POST", "/chat", {"prompt": "whole too"}).status == 200)
+
+
+def test_a_queue_that_is_full_is_said_before_anything_is_sent(serving, talk, until, problem, tmp_path):
+    endless = {"prompt": "hello", "conv_id": "c", "overrides": {"step_settings_patch": ENDLESS}}
+    with serving(tmp_path) as server:
+        read_until(talk(server, endless), b"event: delta")
+        for _ in range(8):
+            read_until(talk(server, endless), b"\r\n\r\n")
+        refused = server.request("POST", "/chat", {"prompt": "x", "conv_id": "c", "stream": True})
+        problem(refused, 429, "conversation busy")
+        assert refused.headers["Retry-After"] == "2"
+
+
 def test_conversations_outlive_servers_and_a_turn_of_one_that_was_killed_is_no_obstacle(serving, talk, tmp_path):
     with serving(tmp_path) as server:
         connection = talk(server, {"prompt": "hello", "conv_id": "c", "overrides": {"step_settings_patch": ENDLESS}})

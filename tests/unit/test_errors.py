@@ -33,6 +33,7 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.PreconditionFailed("If-Match"),
     errors.StoreUnavailable("the disk is full", retry_after_s=5),
     errors.Overloaded(8, "acme"),
+    errors.TooManyTurns(8, holding_threads=False),
     errors.RowUnreadable('profile "analyst"', "its payload does not match its checksum"),
     errors.HookFailed("acme", "pinocchio_validate_profile"),
     errors.SettingsError("--addr is no address", next_step="write HOST:PORT"),

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE
 from pinocchio_core.service.engines import DEFAULT_ENGINE
 from pinocchio_core.settings import DEFAULT_REGISTRY, KEY_VARIABLE
 
@@ -64,6 +65,46 @@ def default_registry_option(command: F) -> F:
         metavar="SLUG",
         help="The registry that is meant where none is named.",
     )(command)
+
+
+def turns_options(command: F) -> F:
+    """Where conversations are kept, for how long, and how many turns run."""
+    for option in (
+        click.option(
+            "--turns-at-once",
+            envvar="PINOCCHIO_TURNS_AT_ONCE",
+            show_envvar=True,
+            default=DEFAULT_TURNS_AT_ONCE,
+            show_default=True,
+            metavar="N",
+            type=click.IntRange(1, 900),
+            help="How many chat turns run or wait; those not sent as events also need one of half the threads.",
+        ),
+        click.option(
+            "--turns-max-age",
+            envvar="PINOCCHIO_TURNS_MAX_AGE",
+            show_envvar=True,
+            type=DURATION,
+            help="Remove conversations that were not changed for so long, such as 90d; default: never.",
+        ),
+        click.option(
+            "--turns-keep",
+            envvar="PINOCCHIO_TURNS_KEEP",
+            show_envvar=True,
+            metavar="N",
+            type=click.IntRange(1),
+            help="Keep only the N conversations that were changed last; default: all.",
+        ),
+        click.option(
+            "--turns-db",
+            envvar="PINOCCHIO_TURNS_DB",
+            show_envvar=True,
+            metavar="PATH",
+            help="The database of conversations; default: beside that of profiles. :memory: keeps nothing.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def operator_options(command: F) -> F:

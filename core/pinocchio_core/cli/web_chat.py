@@ -18,6 +18,7 @@ from pinocchio_core.cli.options import (
     engine_options,
     operator_options,
     store_options,
+    turns_options,
 )
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
@@ -123,28 +124,7 @@ log = logging.getLogger("pinocchio")
 )
 @operator_options
 @engine_options
-@click.option(
-    "--turns-db",
-    envvar="PINOCCHIO_TURNS_DB",
-    show_envvar=True,
-    metavar="PATH",
-    help="The database of conversations; default: beside that of profiles. :memory: keeps nothing.",
-)
-@click.option(
-    "--turns-keep",
-    envvar="PINOCCHIO_TURNS_KEEP",
-    show_envvar=True,
-    metavar="N",
-    type=click.IntRange(1),
-    help="Keep only the N conversations that were changed last; default: all.",
-)
-@click.option(
-    "--turns-max-age",
-    envvar="PINOCCHIO_TURNS_MAX_AGE",
-    show_envvar=True,
-    type=DURATION,
-    help="Remove conversations that were not changed for so long, such as 90d; default: never.",
-)
+@turns_options
 @click.option(
     "--access-log/--no-access-log",
     envvar="PINOCCHIO_ACCESS_LOG",
@@ -209,7 +189,8 @@ def _serve(
             turns=settings.turns,
             retention=settings.retention,
             engine=settings.engine,
-            turns_at_once=max(1, settings.threads // 2),
+            turns_at_once=settings.turns_at_once,
+            turns_in_threads=max(1, settings.threads // 2),
         ),
     )
     try:
@@ -260,6 +241,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         middleware_configs=options["middleware_configs"],
         turns=parse_turns(options["turns_db"]),
         retention=Retention(keep=options["turns_keep"], max_age_s=options["turns_max_age"]),
+        turns_at_once=options["turns_at_once"],
         engine=parse_engine(
             options["engine"],
             options["engine_base_url"],

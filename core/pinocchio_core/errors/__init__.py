@@ -23,6 +23,7 @@
     │   └── PreconditionFailed
     ├── StoreUnavailable             locked, full or failing database; the same request may work later
     ├── Overloaded                   too many requests wait for plugins
+    ├── TooManyTurns                 as many chat turns run or wait as may
     ├── RowUnreadable                one stored profile or registry cannot be served; everything else can
     ├── HookFailed                   a plugin's hook raised while a request was running
     ├── MiddlewareFailed             a middleware raised while a turn was running
@@ -48,6 +49,7 @@ from pinocchio_core.errors.program import (
     SettingsError,
     StartupError,
     StoreUnavailable,
+    TooManyTurns,
 )
 from pinocchio_core.errors.requests import (
     AlreadyExists,
@@ -102,6 +104,7 @@ __all__ = [
     "StartupError",
     "StoreReadOnly",
     "StoreUnavailable",
+    "TooManyTurns",
     "TurnCancelled",
     "UnsupportedMediaType",
     "VersionConflict",

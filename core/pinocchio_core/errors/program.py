@@ -25,6 +25,17 @@ class Overloaded(PinocchioError):
         super().__init__(f"{waiting} requests are waiting for plugins: {plugins}")
 
 
+class TooManyTurns(PinocchioError):
+    """As many chat turns run or wait as may; one more would take memory or a thread that others need."""
+
+    retry_after_s = 1
+    next_step = "try again in 1 s; --turns-at-once bounds all turns, half of --threads those not sent as events"
+
+    def __init__(self, bound: int, *, holding_threads: bool) -> None:
+        how = "chat turns that are answered whole" if holding_threads else "chat turns"
+        super().__init__(f"{bound} {how} run or wait already")
+
+
 class RowUnreadable(PinocchioError):
     """A stored row is damaged: its payload does not match its checksum, or is not what it should be."""
 

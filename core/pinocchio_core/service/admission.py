@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from pinocchio_core.domain.turns import Emit, Event
-from pinocchio_core.errors import ConversationBusy, Overloaded
+from pinocchio_core.errors import ConversationBusy, TooManyTurns
 
+DEFAULT_TURNS_AT_ONCE: Final = 100
+"""Each has a thread and a connection to the database of conversations."""
 MAX_WAITING: Final = 8
 """Turns of one conversation that wait for the one that runs."""
 LONGEST_WAIT_S: Final = 120.0
@@ -26,55 +28,84 @@ class _Queue:
         self.inside = 0
 
 
+class Place:
+    """Where a turn runs or waits; it is given back by `leave`, or at the end of `turn`."""
+
+    def __init__(self, queue: _Queue, conv_id: str, leave: Callable[[], None]) -> None:
+        self._queue = queue
+        self._conv_id = conv_id
+        self._leaving = [leave]
+
+    def leave(self) -> None:
+        """Give it back; once is enough."""
+        while self._leaving:
+            self._leaving.pop()()
+
+    @contextmanager
+    def turn(self, emit: Emit) -> Iterator[None]:
+        """Be the one turn of the conversation that runs, as long as the block does.
+
+        Raises:
+            ConversationBusy: the one before does not end.
+            TurnCancelled: the client has gone meanwhile.
+        """
+        try:
+            self._wait(emit)
+            try:
+                yield
+            finally:
+                self._queue.lock.release()
+        finally:
+            self.leave()
+
+    def _wait(self, emit: Emit) -> None:
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while not self._queue.lock.acquire(timeout=_LOOK_S):
+            emit(ALIVE)
+            if time.monotonic() > deadline:
+                raise ConversationBusy(self._conv_id)
+
+
 class Admission:
     """Lets turns of this process in."""
 
-    def __init__(self, turns_at_once: int) -> None:
-        """So many run at one time, so that threads are left for other requests."""
-        self._slots = threading.BoundedSemaphore(turns_at_once)
-        self._turns_at_once = turns_at_once
+    def __init__(self, turns_at_once: int, *, in_threads: int) -> None:
+        """So many run or wait at one time, and of those so many in a thread that other requests need."""
+        self._bounds = {"turns": turns_at_once, "waiting": in_threads}
+        self._inside = {"turns": 0, "waiting": 0}
         self._queues: dict[str, _Queue] = {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def turn_of(self, conv_id: str, emit: Emit) -> Iterator[None]:
-        """Be the one turn of a conversation that runs, as long as the block does.
+    @property
+    def running_or_waiting(self) -> int:
+        """Turns that have a place."""
+        return self._inside["turns"]
+
+    def place_for(self, conv_id: str, *, holds_thread: bool) -> Place:
+        """A place for one turn of a conversation, at once.
 
         Raises:
-            ConversationBusy: too many wait already, or the one before does not end.
-            Overloaded: too many turns run.
-            TurnCancelled: the client has gone meanwhile.
+            ConversationBusy: too many of it wait already.
+            TooManyTurns: too many turns run or wait.
         """
-        with self._queued(conv_id) as queue:
-            self._wait(queue, conv_id, emit)
-            try:
-                if not self._slots.acquire(blocking=False):
-                    raise Overloaded(self._turns_at_once, "chat turns")
-                try:
-                    yield
-                finally:
-                    self._slots.release()
-            finally:
-                queue.lock.release()
-
-    @contextmanager
-    def _queued(self, conv_id: str) -> Iterator[_Queue]:
+        counted = ("turns", "waiting") if holds_thread else ("turns",)
         with self._lock:
-            queue = self._queues.setdefault(conv_id, _Queue())
+            queue = self._queues.get(conv_id) or _Queue()
             if queue.inside > MAX_WAITING:
                 raise ConversationBusy(conv_id)
+            for bound in counted:
+                if self._inside[bound] >= self._bounds[bound]:
+                    raise TooManyTurns(self._bounds[bound], holding_threads=bound == "waiting")
+            for bound in counted:
+                self._inside[bound] += 1
             queue.inside += 1
-        try:
-            yield queue
-        finally:
-            with self._lock:
-                queue.inside -= 1
-                if not queue.inside:
-                    self._queues.pop(conv_id, None)
+            self._queues[conv_id] = queue
+        return Place(queue, conv_id, lambda: self._left(conv_id, queue, counted))
 
-    def _wait(self, queue: _Queue, conv_id: str, emit: Emit) -> None:
-        deadline = time.monotonic() + LONGEST_WAIT_S
-        while not queue.lock.acquire(timeout=_LOOK_S):
-            emit(ALIVE)
-            if time.monotonic() > deadline:
-                raise ConversationBusy(conv_id)
+    def _left(self, conv_id: str, queue: _Queue, counted: Iterable[str]) -> None:
+        with self._lock:
+            for bound in counted:
+                self._inside[bound] -= 1
+            queue.inside -= 1
+            if not queue.inside:
+                del self._queues[conv_id]

@@ -22,7 +22,7 @@ from pinocchio_core.errors import (
     TurnCancelled,
 )
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Admission
+from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Admission, Place
 from pinocchio_core.service.chain import Chains
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.engines import EngineChoice, Engines
@@ -90,17 +90,17 @@ class ChatService:
         host: Host,
         *,
         choice: EngineChoice,
-        turns_at_once: int,
+        admission: Admission,
         retention: Retention = FOR_EVER,
     ) -> None:
-        """`turns_at_once` run at one time, so that threads are left for other requests."""
+        """`retention` is looked after now and then, behind a turn."""
         self._resolving = resolving
         self._defaults = defaults
         self.conversations = conversations
         self._host = host
         self._engines = Engines(host, choice)
         self._chains = Chains(host)
-        self._admission = Admission(turns_at_once)
+        self._admission = admission
         self._retention = retention
         self._pruned_at = -math.inf
         self._plugins = msgspec.json.encode({r.distribution: r.version for r in host.records}).decode()
@@ -136,14 +136,18 @@ class ChatService:
             stream=bool(request.stream),
         )
 
-    def run(self, ready: Ready, emit: Emit) -> bytes:
+    def admit(self, ready: Ready, *, holds_thread: bool) -> Place:
+        """The place in which a turn may run; ConversationBusy or TooManyTurns where there is none."""
+        return self._admission.place_for(ready.conv_id, holds_thread=holds_thread)
+
+    def run(self, ready: Ready, place: Place, emit: Emit) -> bytes:
         """Run a turn to its end; `emit` hears of everything on the way. The answer as JSON.
 
         Raises:
-            IdempotencyMismatch, ConversationBusy, Overloaded, EngineFailed, MiddlewareFailed, TurnCancelled,
+            IdempotencyMismatch, ConversationBusy, EngineFailed, MiddlewareFailed, TurnCancelled,
             StoreUnavailable.
         """
-        with self._admission.turn_of(ready.conv_id, emit):
+        with place.turn(emit):
             stored = self._begin(ready, emit)
             if isinstance(stored, bytes):
                 return stored

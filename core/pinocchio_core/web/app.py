@@ -6,6 +6,7 @@ import falcon
 import msgspec
 
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.admission import Admission
 from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
@@ -43,8 +44,8 @@ class Parts:
     conversations: ConversationStore
     engine: EngineChoice
     retention: Retention
-    turns_at_once: int
-    """Chat turns that run at one time."""
+    admission: Admission
+    """Of chat turns."""
 
 
 def create_app(parts: Parts, *, default_registry: str, version: str, root: str = "", access_log: bool = False) -> App:
@@ -72,7 +73,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
         parts.conversations,
         host,
         choice=parts.engine,
-        turns_at_once=parts.turns_at_once,
+        admission=parts.admission,
         retention=parts.retention,
     )
     chat, conversations = ChatResource(chats, default_registry=default_registry), ConversationsResource(chats)

@@ -153,7 +153,11 @@ class Channel(HTTPChannel):
             self._watched = False
 
     def outlet_closed(self) -> None:
-        """The answer that went on without its task has ended, and with it the connection."""
+        """The answer that went on without its task has ended, and with it the connection.
+
+        It lingers, so that what the client may have sent behind its request does not take the answer from it.
+        """
+        self.linger = True
         with self.requests_lock:
             self.close_when_flushed = True
             for request in self.requests:

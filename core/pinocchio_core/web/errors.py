@@ -33,6 +33,7 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.EngineFailed: (502, "engine failed"),
     errors.StoreUnavailable: (503, "store unavailable"),
     errors.Overloaded: (503, "overloaded"),
+    errors.TooManyTurns: (503, "overloaded"),
 }
 """Status and title of each class; a subclass has its parent's unless it has its own."""
 
@@ -100,7 +101,7 @@ def _log(request_id: str, error: errors.PinocchioError) -> None:
     if isinstance(error, errors.EngineFailed):
         status = "" if error.status is None else f", the provider answered with status {error.status}"
         log.warning("request %s: the engine failed%s", request_id, status)
-    elif isinstance(error, errors.StoreUnavailable | errors.Overloaded):
+    elif isinstance(error, errors.StoreUnavailable | errors.Overloaded | errors.TooManyTurns):
         log.warning("request %s: %s", request_id, error)
     elif isinstance(error, errors.HookFailed | errors.MiddlewareFailed):
         log.error("request %s: %s", request_id, error, exc_info=error)

@@ -67,12 +67,12 @@ class OutletStream:
     def __iter__(self) -> Iterator[bytes]:
         if self._detach is not None:
             outlet = self._detach(heartbeat=self._heartbeat, endless=self._endless)
-            self._taken = True
             self._take(outlet)
+            self._taken = True
             return
         self._passed_on = PassingOutlet()
-        self._taken = True
         self._take(self._passed_on)
+        self._taken = True
         yield from self._passed_on.chunks(self._heartbeat)
 
     def close(self) -> None:

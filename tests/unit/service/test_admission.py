@@ -1,11 +1,10 @@
 """Which turns may run, and which wait or are refused."""
 
 import threading
-from contextlib import ExitStack
 
 import pytest
 
-from pinocchio_core.errors import ConversationBusy, Overloaded, TurnCancelled
+from pinocchio_core.errors import ConversationBusy, TooManyTurns, TurnCancelled
 from pinocchio_core.service.admission import MAX_WAITING, Admission
 
 
@@ -14,34 +13,46 @@ def nobody(_):
 
 
 def test_only_so_many_turns_of_a_conversation_wait_and_all_of_them_run():
-    admission, ran, waiting = Admission(2), [], [threading.Event() for _ in range(MAX_WAITING)]
+    admission, ran, waiting = Admission(20, in_threads=1), [], [threading.Event() for _ in range(MAX_WAITING)]
 
     def turn(number):
-        with admission.turn_of("c", lambda _: waiting[number].set()):
+        with admission.place_for("c", holds_thread=False).turn(lambda _: waiting[number].set()):
             ran.append(number)
 
     threads = [threading.Thread(target=turn, args=(number,)) for number in range(MAX_WAITING)]
-    with admission.turn_of("c", nobody):
+    with admission.place_for("c", holds_thread=False).turn(nobody):
         for thread in threads:
             thread.start()
         assert all(event.wait(60) for event in waiting)
-        with pytest.raises(ConversationBusy), admission.turn_of("c", nobody):
-            pass
-        with admission.turn_of("d", nobody):
+        with pytest.raises(ConversationBusy):
+            admission.place_for("c", holds_thread=False)
+        with admission.place_for("d", holds_thread=True).turn(nobody):
             assert ran == []
     for thread in threads:
         thread.join(60)
     assert sorted(ran) == list(range(MAX_WAITING))
+    assert admission.running_or_waiting == 0
 
 
-def test_only_so_many_turns_run_at_one_time():
-    admission = Admission(2)
-    with ExitStack() as running:
-        running.enter_context(admission.turn_of("a", nobody))
-        running.enter_context(admission.turn_of("b", nobody))
-        with pytest.raises(Overloaded), admission.turn_of("c", nobody):
-            pass
-    with admission.turn_of("c", nobody):
+def test_only_so_many_turns_have_a_place():
+    admission = Admission(2, in_threads=2)
+    first, _ = admission.place_for("a", holds_thread=False), admission.place_for("a", holds_thread=True)
+    with pytest.raises(TooManyTurns, match="2 chat turns run or wait already"):
+        admission.place_for("c", holds_thread=False)
+    first.leave()
+    first.leave()
+    assert admission.running_or_waiting == 1
+    with admission.place_for("c", holds_thread=False).turn(nobody):
+        assert admission.running_or_waiting == 2
+
+
+def test_turns_that_hold_threads_have_a_bound_of_their_own_whether_they_run_or_wait():
+    admission = Admission(9, in_threads=2)
+    for _ in range(2):
+        admission.place_for("a", holds_thread=True)
+    with pytest.raises(TooManyTurns, match="2 chat turns that are answered whole run or wait already"):
+        admission.place_for("b", holds_thread=True)
+    with admission.place_for("b", holds_thread=False).turn(nobody):
         pass
 
 
@@ -49,10 +60,10 @@ def test_who_goes_while_waiting_leaves_the_place_to_others():
     def gone(_):
         raise TurnCancelled
 
-    admission = Admission(1)
-    with admission.turn_of("c", nobody):
+    admission = Admission(2, in_threads=2)
+    with admission.place_for("c", holds_thread=True).turn(nobody):
         for _ in range(2):
-            with pytest.raises(TurnCancelled), admission.turn_of("c", gone):
+            with pytest.raises(TurnCancelled), admission.place_for("c", holds_thread=True).turn(gone):
                 pass
-    with admission.turn_of("c", nobody):
+    with admission.place_for("c", holds_thread=True).turn(nobody):
         pass

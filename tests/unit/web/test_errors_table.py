@@ -62,6 +62,7 @@ def test_the_table_has_no_row_that_nothing_uses() -> None:
         (errors.HookFailed("p", "h"), 500, "plugin failed", "plugin_failed"),
         (errors.StoreUnavailable("locked"), 503, "store unavailable", "store_unavailable"),
         (errors.Overloaded(3, "p"), 503, "overloaded", "overloaded"),
+        (errors.TooManyTurns(3, holding_threads=True), 503, "overloaded", "overloaded"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, PinocchioError) else None,
 )

@@ -27,14 +27,19 @@ class ChatResource(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str | None = None) -> None:
         """Run one turn; answer at its end, or as events while it runs."""
         ready = self._chat.prepare(self._target(req, slug), codec.body_of(req))
-        if ready.stream or EVENTS in (req.get_header("Accept") or ""):
-            request_id = req.context.request_id
-            resp.content_type = EVENTS
-            resp.set_header("Cache-Control", "no-store")
-            events = TurnEvents(lambda emit: self._chat.run(ready, emit), lambda error: problem_for(error, request_id))
-            resp.stream = OutletStream(req.env, events.send, heartbeat=HEARTBEAT)
+        as_events = ready.stream or EVENTS in (req.get_header("Accept") or "")
+        place = self._chat.admit(ready, holds_thread=not as_events)
+        if not as_events:
+            listener = Listener(req.env.get("waitress.client_disconnected"))
+            codec.send_json(resp, self._chat.run(ready, place, listener))
             return
-        codec.send_json(resp, self._chat.run(ready, Listener(req.env.get("waitress.client_disconnected"))))
+        request_id = req.context.request_id
+        events = TurnEvents(
+            lambda emit: self._chat.run(ready, place, emit), lambda error: problem_for(error, request_id)
+        )
+        resp.content_type = EVENTS
+        resp.set_header("Cache-Control", "no-store")
+        resp.stream = OutletStream(req.env, events.send, heartbeat=HEARTBEAT, unused=place.leave)
 
     def _target(self, req: falcon.Request, slug: str | None) -> ChatTarget:
         cookies = req.get_cookie_values(COOKIE)
