@@ -1,5 +1,11 @@
 """POST /api/chat/profiles/{slug}/resolve, and the command that prints the same."""
 
+import hashlib
+
+from pinocchio_core.plugin import MiddlewareDefinition, hookimpl
+from pinocchio_core.testing import make_app
+from pinocchio_plugins import echo, starter_profile
+
 PROFILES = "/api/chat/profiles"
 RESOLVE = f"{PROFILES}/agent/resolve"
 
@@ -77,3 +83,41 @@ def test_a_damaged_profile_cannot_be_resolved(app, expect_problem):
     with database.write():
         database.run("UPDATE profiles SET payload_json = '{}' WHERE slug = 'agent'")
     expect_problem(app.post(RESOLVE), 409, "row unreadable")
+
+
+def test_a_change_by_another_program_is_resolved_at_once(app):
+    before = app.post(RESOLVE).json
+    database = app.program.store.database
+    with database.write():
+        ((payload,),) = database.rows("SELECT payload_json FROM profiles WHERE slug = 'agent'")
+        payload = payload.replace("financial_analyst", "other_mode")
+        checksum = hashlib.sha256(payload.encode()).hexdigest()
+        sql = "UPDATE profiles SET payload_json = ?, payload_sha256 = ? WHERE slug = 'agent'"
+        database.run(sql, (payload, checksum))
+    after = app.post(RESOLVE).json
+    assert after["profile_version"] == before["profile_version"]
+    assert after["runtime"]["middlewares"][0]["config"] == {"default_mode": "other_mode"}
+
+
+class Greedy:
+    """A middleware that changes the config that it was built with."""
+
+    @hookimpl
+    def pinocchio_middleware_definitions(self):
+        def build(config):
+            config["taken"] = True
+            return lambda turn, following: following(turn)
+
+        schema = {"type": "object", "properties": {"size": {"type": "integer", "default": 1}}}
+        yield MiddlewareDefinition("greedy", schema, build)
+
+
+def test_a_middleware_that_changes_its_config_changes_no_other_turn():
+    with make_app(Greedy, echo, starter_profile) as app:
+        app.post("/api/chat/profiles", {"slug": "g", "runtime": {"middlewares": [{"name": "greedy"}]}})
+        resolved = app.post("/api/chat/profiles/g/resolve").json
+        assert resolved["runtime"]["middlewares"][0]["config"] == {"size": 1}
+        for _ in range(2):
+            answer = app.post("/chat", {"prompt": "hello", "profile": "g"}).json
+            assert answer["runtime_fingerprint"] == resolved["runtime_fingerprint"]
+        assert app.post("/api/chat/profiles/g/resolve").json == resolved

@@ -4,6 +4,7 @@ Every library keeps the last of duplicate keys without a word; the standard one 
 integers into floats; all fail in their own way on deep nesting. Here each of these is a `Problem` with a path.
 """
 
+import codecs
 import json
 import math
 from collections import Counter
@@ -49,8 +50,10 @@ def parse_object(text: bytes) -> dict[str, Any]:
 
 
 def _parse(text: bytes) -> Any:
+    if text.startswith(codecs.BOM_UTF8):
+        raise _invalid("is not valid JSON: it begins with a BOM, which is no part of it (line 1, column 1)")
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
+        return _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _invalid(f"is not valid UTF-8 (byte {error.start})") from None
     except RecursionError:
@@ -83,6 +86,9 @@ def _integer(digits: str) -> int | _Wrong:
     if limits.MIN_INTEGER <= value <= limits.MAX_INTEGER:
         return value
     return _Wrong(f"the integer {shown(digits, limit=24)} does not fit into 64 bits")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
 
 
 def _problems(root: Any) -> Iterator[Problem]:

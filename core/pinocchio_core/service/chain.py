@@ -1,45 +1,24 @@
 """The chain of middlewares around an engine: built once for each config, run in the profile's order."""
 
 import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
 
 import msgspec
 
 from pinocchio_core.domain.turns import Handler, Middleware, Turn
 from pinocchio_core.errors import MiddlewareFailed, PinocchioError
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.resolve import ResolvedUse
 
-MAX_BUILT: Final = 256
-"""Middlewares, and engines, that are kept for other turns."""
-
-B = TypeVar("B")
 log = logging.getLogger("pinocchio.chat")
 
 
-class Built(Generic[B]):
-    """What was built for a name and a config; the least recently used goes where there are too many."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, bytes], B] = OrderedDict()
-
-    def get(self, name: str, config: Mapping[str, Any], build: Callable[[], B]) -> B:
-        """The one that was built before, else a new one; two threads may build one each, and one of them stays."""
-        key = (name, msgspec.json.encode(config, order="sorted"))
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = build()
-        with self._lock:
-            kept = self._kept.setdefault(key, made)
-            while len(self._kept) > MAX_BUILT:
-                self._kept.popitem(last=False)
-        return kept
+def built_from(name: str, config: Mapping[str, Any]) -> tuple[str, bytes]:
+    """The key under which what a plugin built is kept for other turns."""
+    return name, msgspec.json.encode(config, order="sorted")
 
 
 class Chains:
@@ -47,7 +26,7 @@ class Chains:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._built: Built[Middleware] = Built()
+        self._built: Kept[Middleware] = Kept()
 
     def around(self, engine: Handler, uses: Iterable[ResolvedUse]) -> Handler:
         """The engine inside the middlewares of these uses that are enabled, the first one outermost.
@@ -63,7 +42,10 @@ class Chains:
     def _middleware(self, use: ResolvedUse) -> Middleware:
         entry = self._host.catalog.middlewares[use.name]
         try:
-            return self._built.get(use.name, use.config, lambda: entry.definition.build(use.config))
+            # a copy, because the plugin may change it, and others run with the same
+            return self._built.get(
+                built_from(use.name, use.config), lambda: entry.definition.build(deepcopy(use.config))
+            )
         except (Exception, SystemExit) as error:  # a plugin may raise anything
             raise self._failure(use) from error
 

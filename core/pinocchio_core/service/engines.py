@@ -12,7 +12,8 @@ from pinocchio_core.errors import EngineFailed, InvalidRequest, PinocchioError, 
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import EngineOptions
-from pinocchio_core.service.chain import Built
+from pinocchio_core.service.chain import built_from
+from pinocchio_core.service.kept import Kept
 
 DEFAULT_ENGINE: Final = "echo"
 FIELD: Final = "runtime.step_settings_patch"
@@ -41,7 +42,7 @@ class Engines:
             raise SettingsError(f"--engine: unknown engine {shown(choice.name)}", next_step=f"known: {known}")
         self._host = host
         self._choice = choice
-        self._built: Built[Handler] = Built()
+        self._built: Kept[Handler] = Kept()
 
     def check(self, settings: Mapping[str, Mapping[str, Any]]) -> str:
         """The name of the engine that these settings of a resolved profile ask for.
@@ -75,7 +76,7 @@ class Engines:
             return self._guarded(name, definition.build(settings, options))
 
         try:
-            return self._built.get(name, settings, build)
+            return self._built.get(built_from(name, settings), build)
         except PinocchioError:
             raise
         except (Exception, SystemExit) as error:  # a plugin may raise anything

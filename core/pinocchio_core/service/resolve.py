@@ -85,6 +85,10 @@ class Resolved:
                 yield from leaves(layers, at.split("/")[1:])
 
 
+Uses = tuple[list[tuple[ResolvedUse, dict[str, list[Layer]]]], list[Problem]]
+"""Uses of middlewares, each with where its parts come from, and what is wrong with them."""
+
+
 class Resolver:
     """Makes runtimes for profiles."""
 
@@ -92,14 +96,19 @@ class Resolver:
         self._catalog = catalog
         self._operator = operator
 
-    def resolve(self, profile: Profile, overrides: Overrides = NO_OVERRIDES) -> Resolved:
-        """The runtime of a profile under overrides that its policy allows.
+    def own_uses(self, profile: Profile) -> Uses:
+        """What the uses of a profile come to by themselves; may be kept for as long as the profile is the same."""
+        return self._uses(profile, NO_OVERRIDES)
+
+    def resolve(self, profile: Profile, overrides: Overrides = NO_OVERRIDES, *, own: Uses | None = None) -> Resolved:
+        """The runtime of a profile under overrides that its policy allows; `own` is what `own_uses` gave for it.
 
         Raises:
             InvalidRequest: a middleware or tool of the profile is not there, an override is ambiguous, or the
                 configs of a use do not fit together; with every problem.
         """
-        uses, problems = self._uses(profile, overrides)
+        uses, found = self._uses(profile, overrides) if own is None or overrides.middlewares else own
+        problems = list(found)
         tools = overrides.tools if overrides.tools is not None else profile.runtime.tools or ()
         problems += [
             Problem(field=f"runtime.tools[{index}]", reason=unknown_tool(name, self._catalog))
@@ -127,9 +136,7 @@ class Resolver:
             },
         )
 
-    def _uses(
-        self, profile: Profile, overrides: Overrides
-    ) -> tuple[list[tuple[ResolvedUse, dict[str, list[Layer]]]], list[Problem]]:
+    def _uses(self, profile: Profile, overrides: Overrides) -> Uses:
         own = list(profile.runtime.middlewares or ())
         matched, problems = _matched(own, overrides.middlewares)
         uses = [*own, *(_appended(each) for each in overrides.middlewares if each not in matched.values())]

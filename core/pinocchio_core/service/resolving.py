@@ -1,16 +1,22 @@
 """The use case of resolving: a stored profile, and what a request wants to be different."""
 
-from typing import Any
+from typing import Any, Final
 
+from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import InvalidRequest, Problem, ProfileNotFound
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.overrides import FIELD, allowed_overrides, parse_overrides
 from pinocchio_core.service.requests import ChatRequest, ResolveProfile
-from pinocchio_core.service.resolve import Resolved, Resolver
+from pinocchio_core.service.resolve import Resolved, Resolver, Uses
 from pinocchio_core.service.targets import Target, checked
+from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.store import Store
+
+_MAX_KEPT_BYTES: Final = 64 * 1024
+"""Larger profiles are taken apart each time, so that what is kept has a bound in bytes too."""
 
 
 class ResolveService:
@@ -20,6 +26,7 @@ class ResolveService:
         self._store = store
         self._host = host
         self._resolver = Resolver(host.catalog, operator)
+        self._kept: Kept[tuple[Profile, Uses]] = Kept()
         self.default_registry = default_registry
 
     def requested(self, target: Target, body: bytes) -> dict[str, Any]:
@@ -46,9 +53,18 @@ class ResolveService:
         if row is None:
             self._store.registries.head(registry)
             raise ProfileNotFound(registry, slug)
-        profile = row.profile()
+        profile, uses = self._known(row)
         sent = parse_overrides(overrides, self._host.catalog)
-        return self._resolver.resolve(profile, allowed_overrides(sent, profile, collect=explain))
+        return self._resolver.resolve(profile, allowed_overrides(sent, profile, collect=explain), own=uses)
+
+    def _known(self, row: StoredProfile) -> tuple[Profile, Uses]:
+        def make() -> tuple[Profile, Uses]:
+            profile = row.profile()
+            return profile, self._resolver.own_uses(profile)
+
+        if len(row.payload) > _MAX_KEPT_BYTES:
+            return make()
+        return self._kept.get((row.payload, row.sha256), make)
 
 
 def resolution_document(resolved: Resolved, *, explain: bool) -> dict[str, Any]:
