@@ -12,9 +12,11 @@ from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE, Admission
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.history import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
+from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
@@ -43,6 +45,8 @@ class More:
     retention: Retention = FOR_EVER
     turns_at_once: int = DEFAULT_TURNS_AT_ONCE
     """Chat turns that run or wait."""
+    history: HistoryBounds = DEFAULT_BOUNDS
+    """How much of a conversation is sent to the engine."""
     turns_in_threads: int = 8
     """Those of them that hold one of the threads which other requests need."""
 
@@ -132,8 +136,11 @@ def assemble(
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
             conversations=open_conversations(turns, clock=store.now_ms),
             engine=more.engine,
-            retention=more.retention,
-            admission=Admission(more.turns_at_once, in_threads=more.turns_in_threads),
+            turns=TurnRules(
+                admission=Admission(more.turns_at_once, in_threads=more.turns_in_threads),
+                history=more.history,
+                retention=more.retention,
+            ),
         )
         app = create_app(
             parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log

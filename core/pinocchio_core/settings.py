@@ -13,6 +13,7 @@ from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.discovery import Selection
 from pinocchio_core.plugin.types import EngineOptions
 from pinocchio_core.service.engines import EngineChoice
+from pinocchio_core.service.history import HistoryBounds
 from pinocchio_core.service.scheduled import Schedule
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
@@ -66,6 +67,8 @@ class ServerSettings:
     """Of conversations."""
     turns_at_once: int
     """Chat turns that run or wait."""
+    history: HistoryBounds
+    """How much of a conversation is sent to the engine."""
     engine: EngineChoice
     log_format: Literal["text", "json"]
     access_log: bool

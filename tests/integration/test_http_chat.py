@@ -3,9 +3,13 @@
 import itertools
 import json
 import threading
+from contextlib import closing
 
 import pytest
 
+from pinocchio_core.bootstrap import More, assemble
+from pinocchio_core.host.discovery import given_plugins
+from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import (
     Block,
     BlockKind,
@@ -15,8 +19,11 @@ from pinocchio_core.plugin import (
     ToolDefinition,
     hookimpl,
 )
+from pinocchio_core.service.engines import EngineChoice
+from pinocchio_core.service.history import HistoryBounds
 from pinocchio_core.store.conversations import Retention
-from pinocchio_core.testing import make_app
+from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.testing import TestApp, make_app
 from pinocchio_plugins import calculator, echo, starter_profile
 
 PROFILES = "/api/chat/profiles"
@@ -445,3 +452,58 @@ def test_settings_of_engines_are_checked_when_a_profile_is_written(app, expect_p
     )
     kept = {"step_settings_patch": {"unknown-engine": {"x": 1}}}
     assert app.post(PROFILES, {"slug": "x", "runtime": kept}).json["runtime"] == kept
+
+
+# how much of a conversation is sent
+
+
+class Counting:
+    """An engine that says what it was sent besides its own answers."""
+
+    @hookimpl
+    def pinocchio_engines(self):
+        def build(settings, options):
+            def answer(turn):
+                text = ",".join(block.text for block in turn.blocks if block.kind is not BlockKind.ASSISTANT)
+                return turn.replace(blocks=(*turn.blocks, Block(kind=BlockKind.ASSISTANT, text=text)))
+
+            return answer
+
+        yield EngineDefinition("counting", build=build)
+
+
+def test_a_long_conversation_is_shortened_for_the_engine_and_stored_whole(tmp_path):
+    more = More(history=HistoryBounds(turns=2), engine=EngineChoice(name="counting"))
+    host = Host(given_plugins((Counting, echo, starter_profile)))
+    program = assemble(host, dsn_of_path(str(tmp_path / "p.db")), default_registry="default", more=more)
+    with closing(program):
+        app = TestApp(program)
+        app.post(PROFILES, {"slug": "brief", "runtime": {"system_prompt": "be brief"}})
+        replies = [say(app, str(number), conv_id="c", profile="brief").json["reply"] for number in range(4)]
+        assert replies == ["be brief,0", "be brief,0,1", "be brief,0,1,2", "be brief,1,2,3"]
+        assert len(app.get(f"{CONVERSATIONS}/c").json["turns"]) == 4
+
+
+# metrics
+
+
+def test_metrics_tell_of_turns_and_never_of_what_is_said(app):
+    overrides = script(say="secret words", **{"tool-calls": [{"tool": "a"}]}) | {"tools": ["a"]}
+    say(app, "hidden prompt", conv_id="c", profile="agent", overrides=overrides, idempotency_key="k")
+    say(app, "hidden prompt", conv_id="c", profile="agent", overrides=overrides, idempotency_key="k")
+    say(app, "hidden prompt", profile="agent", overrides=script(fail="no"))
+    text = app.get("/metrics").body.decode()
+    for line in (
+        'pinocchio_turns_total{engine="echo",status="completed"} 1.0',
+        'pinocchio_turns_total{engine="echo",status="repeated"} 1.0',
+        'pinocchio_turns_total{engine="echo",status="failed"} 1.0',
+        'pinocchio_turn_duration_seconds_count{engine="echo"} 3.0',
+        'pinocchio_turn_first_event_seconds_count{engine="echo"} 1.0',
+        'pinocchio_turn_tool_calls_total{engine="echo"} 1.0',
+        'pinocchio_turn_tokens_total{engine="echo",kind="output"} 2.0',
+        "pinocchio_turns_running 0.0",
+        "pinocchio_turns_waiting 0.0",
+        "pinocchio_conversations 2.0",
+    ):
+        assert f"{line}\n" in text
+    assert not any(word in text for word in ("secret", "hidden", "words"))

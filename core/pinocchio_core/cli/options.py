@@ -9,6 +9,7 @@ import click
 
 from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE
 from pinocchio_core.service.engines import DEFAULT_ENGINE
+from pinocchio_core.service.history import DEFAULT_BOUNDS
 from pinocchio_core.settings import DEFAULT_REGISTRY, KEY_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,6 +80,26 @@ def turns_options(command: F) -> F:
             metavar="N",
             type=click.IntRange(1, 900),
             help="How many chat turns run or wait; those not sent as events also need one of half the threads.",
+        ),
+        click.option(
+            "--turns-sent-characters",
+            envvar="PINOCCHIO_TURNS_SENT_CHARACTERS",
+            show_envvar=True,
+            default=DEFAULT_BOUNDS.characters,
+            show_default=True,
+            metavar="N",
+            type=click.IntRange(0),
+            help="How many characters those and the new message have at most; earlier turns are left out whole.",
+        ),
+        click.option(
+            "--turns-sent",
+            envvar="PINOCCHIO_TURNS_SENT",
+            show_envvar=True,
+            default=DEFAULT_BOUNDS.turns,
+            show_default=True,
+            metavar="N",
+            type=click.IntRange(0),
+            help="How many earlier turns of a conversation are sent to the engine with a new one.",
         ),
         click.option(
             "--turns-max-age",

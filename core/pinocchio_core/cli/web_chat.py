@@ -23,6 +23,7 @@ from pinocchio_core.cli.options import (
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
+from pinocchio_core.service.history import HistoryBounds
 from pinocchio_core.settings import (
     DEFAULT_ADDRESS,
     DEFAULT_THREADS,
@@ -190,6 +191,7 @@ def _serve(
             retention=settings.retention,
             engine=settings.engine,
             turns_at_once=settings.turns_at_once,
+            history=settings.history,
             turns_in_threads=max(1, settings.threads // 2),
         ),
     )
@@ -242,6 +244,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         turns=parse_turns(options["turns_db"]),
         retention=Retention(keep=options["turns_keep"], max_age_s=options["turns_max_age"]),
         turns_at_once=options["turns_at_once"],
+        history=HistoryBounds(turns=options["turns_sent"], characters=options["turns_sent_characters"]),
         engine=parse_engine(
             options["engine"],
             options["engine_base_url"],

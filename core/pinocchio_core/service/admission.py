@@ -31,10 +31,14 @@ class _Queue:
 class Place:
     """Where a turn runs or waits; it is given back by `leave`, or at the end of `turn`."""
 
-    def __init__(self, queue: _Queue, conv_id: str, leave: Callable[[], None]) -> None:
+    def __init__(
+        self, queue: _Queue, conv_id: str, *, leave: Callable[[], None], running: Callable[[int], None]
+    ) -> None:
+        """`leave` gives the place back; `running` is told of turns that run, 1 for one more and -1 for one less."""
         self._queue = queue
         self._conv_id = conv_id
         self._leaving = [leave]
+        self._running = running
 
     def leave(self) -> None:
         """Give it back; once is enough."""
@@ -51,9 +55,11 @@ class Place:
         """
         try:
             self._wait(emit)
+            self._running(1)
             try:
                 yield
             finally:
+                self._running(-1)
                 self._queue.lock.release()
         finally:
             self.leave()
@@ -75,6 +81,8 @@ class Admission:
         self._inside = {"turns": 0, "waiting": 0}
         self._queues: dict[str, _Queue] = {}
         self._lock = threading.Lock()
+        self.running = 0
+        """Turns that run."""
 
     @property
     def running_or_waiting(self) -> int:
@@ -100,7 +108,11 @@ class Admission:
                 self._inside[bound] += 1
             queue.inside += 1
             self._queues[conv_id] = queue
-        return Place(queue, conv_id, lambda: self._left(conv_id, queue, counted))
+        return Place(queue, conv_id, leave=lambda: self._left(conv_id, queue, counted), running=self._runs)
+
+    def _runs(self, more: int) -> None:
+        with self._lock:
+            self.running += more
 
     def _left(self, conv_id: str, queue: _Queue, counted: Iterable[str]) -> None:
         with self._lock:

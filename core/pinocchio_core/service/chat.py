@@ -5,7 +5,6 @@ import math
 import os
 import secrets
 import time
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -22,16 +21,18 @@ from pinocchio_core.errors import (
     TurnCancelled,
 )
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Admission, Place
+from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Place
 from pinocchio_core.service.chain import Chains
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.engines import EngineChoice, Engines
+from pinocchio_core.service.history import added, earlier, reply_of
 from pinocchio_core.service.names import name_problem, registry_problems, slug_problems
 from pinocchio_core.service.requests import ChatRequest
-from pinocchio_core.service.resolve import Resolved
 from pinocchio_core.service.resolving import ResolveService, overrides_of
 from pinocchio_core.service.targets import Target, opened
 from pinocchio_core.service.tools import with_tools
+from pinocchio_core.service.turn_requests import ChatTarget, Ready, TurnRules
+from pinocchio_core.service.turn_times import REPEATED, Observe, TurnClock
 from pinocchio_core.store.conversations import (
     CANCELLED,
     COMPLETED,
@@ -39,7 +40,6 @@ from pinocchio_core.store.conversations import (
     FOR_EVER,
     RUNNING,
     ConversationStore,
-    Retention,
     StoredTurn,
     blocks_json,
 )
@@ -53,32 +53,6 @@ PRUNE_EVERY_S: Final = 60.0
 """How often to look for conversations that are not to be kept any longer, after a turn."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChatTarget:
-    """What a request says outside its body."""
-
-    target: Target
-    """The registry of the query; its slug is that of the path."""
-    profile: str | None = None
-    """From the query, `profile` or else `runtime`."""
-    cookie: Choice | None = None
-    idempotency_key: str | None = None
-    """From a header."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """A turn that may begin: everything about it that could be wrong was found right."""
-
-    conv_id: str
-    prompt: str
-    resolved: Resolved
-    idempotency_key: str | None
-    request_sha256: str
-    stream: bool
-    inference_id: str = field(default_factory=lambda: f"inf-{secrets.token_hex(8)}")
-
-
 class ChatService:
     """Runs turns of conversations."""
 
@@ -90,18 +64,18 @@ class ChatService:
         host: Host,
         *,
         choice: EngineChoice,
-        admission: Admission,
-        retention: Retention = FOR_EVER,
+        rules: TurnRules,
+        observe: Observe,
     ) -> None:
-        """`retention` is looked after now and then, behind a turn."""
+        """`observe` hears of each turn that ended."""
         self._resolving = resolving
         self._defaults = defaults
         self.conversations = conversations
         self._host = host
         self._engines = Engines(host, choice)
         self._chains = Chains(host)
-        self._admission = admission
-        self._retention = retention
+        self._rules = rules
+        self._observe = observe
         self._pruned_at = -math.inf
         self._plugins = msgspec.json.encode({r.distribution: r.version for r in host.records}).decode()
 
@@ -125,7 +99,7 @@ class ChatService:
         choice = self._chosen(where, request)
         overrides = overrides_of(request)
         resolved = self._resolving.resolve(choice.registry, choice.slug, overrides)
-        self._engines.check(resolved.step_settings)
+        engine = self._engines.check(resolved.step_settings)
         said = msgspec.json.encode([prompt, choice.registry, choice.slug, overrides], order="sorted")
         return Ready(
             conv_id=trim(request.conv_id or "") or f"conv-{secrets.token_hex(8)}",
@@ -134,11 +108,12 @@ class ChatService:
             idempotency_key=trim(where.idempotency_key or request.idempotency_key or "") or None,
             request_sha256=hashlib.sha256(said).hexdigest(),
             stream=bool(request.stream),
+            engine=engine,
         )
 
     def admit(self, ready: Ready, *, holds_thread: bool) -> Place:
         """The place in which a turn may run; ConversationBusy or TooManyTurns where there is none."""
-        return self._admission.place_for(ready.conv_id, holds_thread=holds_thread)
+        return self._rules.admission.place_for(ready.conv_id, holds_thread=holds_thread)
 
     def run(self, ready: Ready, place: Place, emit: Emit) -> bytes:
         """Run a turn to its end; `emit` hears of everything on the way. The answer as JSON.
@@ -147,9 +122,16 @@ class ChatService:
             IdempotencyMismatch, ConversationBusy, EngineFailed, MiddlewareFailed, TurnCancelled,
             StoreUnavailable.
         """
+        clock = TurnClock(ready.engine, emit)
+        with clock.running(self._observe):
+            return self._run(ready, place, clock)
+
+    def _run(self, ready: Ready, place: Place, clock: TurnClock) -> bytes:
+        emit = clock.emit
         with place.turn(emit):
             stored = self._begin(ready, emit)
             if isinstance(stored, bytes):
+                clock.status = REPEATED
                 return stored
             user = Block(kind=BlockKind.USER, text=ready.prompt)
             try:
@@ -159,10 +141,11 @@ class ChatService:
                     with_tools(self._engines.engine_of(ready.resolved.step_settings)), ready.resolved.middlewares
                 )
                 ended = handler(turn)
-                added = _added(ended, user)
-                answer = msgspec.json.encode(self._answer(ready, stored, ended, added), enc_hook=str)
+                blocks = added(ended, user)
+                answer = msgspec.json.encode(self._answer(ready, stored, ended, blocks), enc_hook=str)
                 kept = msgspec.Raw(answer)
-                self.conversations.end(stored, status=COMPLETED, blocks=added, answer=kept, state=ended.state)
+                clock.usage = dict(ended.usage)
+                self.conversations.end(stored, status=COMPLETED, blocks=blocks, answer=kept, state=ended.state)
             except BaseException as error:
                 self._fail(stored, user, error)
                 raise
@@ -180,10 +163,10 @@ class ChatService:
 
     def _prune(self) -> None:
         """Remove what is not to be kept any longer, now and then."""
-        if self._retention == FOR_EVER or time.monotonic() < self._pruned_at + PRUNE_EVERY_S:
+        if self._rules.retention == FOR_EVER or time.monotonic() < self._pruned_at + PRUNE_EVERY_S:
             return
         self._pruned_at = time.monotonic()
-        self.conversations.prune(self._retention)
+        self.conversations.prune(self._rules.retention)
 
     def _chosen(self, where: ChatTarget, request: ChatRequest) -> Choice:
         registry = where.target.registry_slug(request.registry, self._resolving.default_registry)
@@ -251,8 +234,8 @@ class ChatService:
 
     def _turn(self, ready: Ready, stored: StoredTurn, user: Block, emit: Emit) -> Turn:
         resolved = ready.resolved
-        before = [turn for turn in self.conversations.history(ready.conv_id) if turn.turn_id != stored.turn_id]
-        said = [block for turn in before for block in turn.blocks]
+        before = self.conversations.before(stored, self._rules.history.turns)
+        said = earlier([turn.blocks for turn in before], user, self._rules.history)
         prompt = [Block(kind=BlockKind.SYSTEM, text=resolved.system_prompt)] if resolved.system_prompt else []
         names = [use.name for use in resolved.middlewares if use.enabled]
         return Turn(
@@ -276,23 +259,10 @@ class ChatService:
             "runtime_fingerprint": stored.runtime_fingerprint,
         }
 
-    def _answer(self, ready: Ready, stored: StoredTurn, ended: Turn, added: tuple[Block, ...]) -> dict[str, Any]:
-        replies = [block.text for block in added if block.kind is BlockKind.ASSISTANT]
-        answer = {"status": COMPLETED, "reply": replies[-1] if replies else ""} | self._attribution(ready, stored)
+    def _answer(self, ready: Ready, stored: StoredTurn, ended: Turn, blocks: tuple[Block, ...]) -> dict[str, Any]:
+        answer = {"status": COMPLETED, "reply": reply_of(blocks)} | self._attribution(ready, stored)
         if ended.usage:
             answer["usage"] = dict(ended.usage)
         if ended.events:
             answer["events"] = [{"type": event.type, "data": dict(event.data)} for event in ended.events]
         return answer
-
-
-def _added(turn: Turn, user: Block) -> tuple[Block, ...]:
-    """What the turn added to the conversation: the user's block, and those after it.
-
-    A middleware may have put another in its place, for example without what is confidential; then that one is kept.
-    """
-    own = [index for index, block in enumerate(turn.blocks) if block is user]
-    users = [index for index, block in enumerate(turn.blocks) if block.kind is BlockKind.USER]
-    if own or users:
-        return turn.blocks[(own or users)[-1] :]
-    return (user, *[block for block in turn.blocks if block.kind is BlockKind.ASSISTANT][-1:])

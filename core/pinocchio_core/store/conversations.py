@@ -57,6 +57,7 @@ _COLUMNS = (
 )
 _INSERT = f"INSERT INTO turns ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"
 _OF = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? ORDER BY number"
+_BEFORE = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND number < ? ORDER BY number DESC LIMIT ?"
 _BY_KEY = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND idempotency_key = ?"
 _RUNNING = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND status = '{RUNNING}'"
 _LIST = (
@@ -147,6 +148,14 @@ class ConversationStore:
     def history(self, conv_id: str) -> list[StoredTurn]:
         """The turns of a conversation, the oldest first; none where there is no such conversation."""
         return [_turn(row) for row in self.database.rows(_OF, (conv_id,))]
+
+    def before(self, turn: StoredTurn, limit: int) -> list[StoredTurn]:
+        """The newest turns of a conversation before one of them, the oldest first."""
+        return [_turn(row) for row in reversed(self.database.rows(_BEFORE, (turn.conv_id, turn.number, limit)))]
+
+    def count(self) -> int:
+        """How many conversations there are."""
+        return int(self.database.rows("SELECT count(*) FROM conversations")[0][0])
 
     def state(self, conv_id: str) -> dict[str, Any]:
         """What plugins keep with the conversation."""

@@ -6,7 +6,6 @@ import falcon
 import msgspec
 
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.admission import Admission
 from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
@@ -16,7 +15,8 @@ from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.scheduled import ScheduledBackups
-from pinocchio_core.store.conversations import ConversationStore, Retention
+from pinocchio_core.service.turn_requests import TurnRules
+from pinocchio_core.store.conversations import ConversationStore
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
 from pinocchio_core.web.components import AccessLog, RequestTrace
@@ -28,6 +28,7 @@ from pinocchio_core.web.resources.operations import HealthResource, MetricsResou
 from pinocchio_core.web.resources.profiles import ProfilesResource
 from pinocchio_core.web.resources.registries import RegistriesResource
 from pinocchio_core.web.resources.resolution import ResolutionResource
+from pinocchio_core.web.turn_metrics import TurnMetrics
 
 App = falcon.App[falcon.Request, falcon.Response]
 
@@ -43,15 +44,14 @@ class Parts:
     operator: OperatorConfigs
     conversations: ConversationStore
     engine: EngineChoice
-    retention: Retention
-    admission: Admission
-    """Of chat turns."""
+    turns: TurnRules
 
 
 def create_app(parts: Parts, *, default_registry: str, version: str, root: str = "", access_log: bool = False) -> App:
     """The app over an open store and a started host; every route is under the prefix `root`."""
     store, host, health, backups = parts.store, parts.host, parts.health, parts.backups
-    metrics = Metrics(store.database, version=version)
+    turns = TurnMetrics(parts.turns.admission, parts.conversations)
+    metrics = Metrics(store.database, turns, version=version)
     app: App = falcon.App(middleware=[AccessLog(), RequestTrace(metrics)] if access_log else [RequestTrace(metrics)])
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.secure_cookies_by_default = False
@@ -73,8 +73,8 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
         parts.conversations,
         host,
         choice=parts.engine,
-        admission=parts.admission,
-        retention=parts.retention,
+        rules=parts.turns,
+        observe=turns.observe,
     )
     chat, conversations = ChatResource(chats, default_registry=default_registry), ConversationsResource(chats)
     app.add_route(f"{root}/chat", chat)

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.keeper import wal_bytes
+from pinocchio_core.web.turn_metrics import TurnMetrics
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LABELS = ("route", "method", "status")
@@ -95,8 +96,9 @@ class Metrics:
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, database: Database, *, version: str) -> None:
+    def __init__(self, database: Database, turns: TurnMetrics, *, version: str) -> None:
         self._registry = CollectorRegistry()
+        turns.register(self._registry)
         self._registry.register(StoreTimes(database))
         self.requests = RequestTimes()
         self._registry.register(self.requests)

@@ -4,8 +4,9 @@ import falcon
 
 from pinocchio_core.domain.turns import Event
 from pinocchio_core.errors import TurnCancelled
-from pinocchio_core.service.chat import ChatService, ChatTarget
+from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.defaults import chosen_from
+from pinocchio_core.service.turn_requests import ChatTarget
 from pinocchio_core.web import codec
 from pinocchio_core.web.errors import problem_for
 from pinocchio_core.web.events import HEARTBEAT, TurnEvents
