@@ -12,6 +12,7 @@ from processes import Lab, Running
 PROFILE = "/api/chat/profiles/agent"
 PROMPT = json.dumps({"prompt": "hello %016d"})
 OVERRIDE = json.dumps({"overrides": {"system_prompt": "%016d"}})
+STREAMS, PAUSE_MS = 50, 50
 ONE = "one client; the profile agent with its middleware agentmode, around echo"
 
 
@@ -38,6 +39,9 @@ def measured(lab: Lab, plan: Plan) -> tuple[list[Figure], Samples]:
         "turn": _loaded(lab, plan, in_memory, "/chat/agent", **one),
         "kept turn": _loaded(lab, plan, kept, "/chat/agent", **one),
         "get": _loaded(lab, plan, kept, PROFILE),
+        "first words": _first_words(lab, plan, in_memory),
+        "get beside streams": _beside_streams(lab, plan, in_memory),
+        "get alone": _loaded(lab, plan, in_memory, PROFILE),
         "resolve": _loaded(lab, plan, kept, f"{PROFILE}/resolve", method="POST", body=OVERRIDE),
     }
     samples = interleaved(subjects, rounds=plan.rounds, deadline=time.monotonic() + plan.group_s)
@@ -49,6 +53,24 @@ def _loaded(lab: Lab, plan: Plan, server: Running, path: str, **job: object) -> 
     def sample() -> Sample:
         outcome = lab.load(server, [(path, "")], seconds=plan.sample_s, **job)
         return Sample(values=vars(outcome), others_cpu=outcome.others_cpu)
+
+    return sample
+
+
+def _first_words(lab: Lab, plan: Plan, server: Running) -> Callable[[], Sample]:
+    def sample() -> Sample:
+        took_ms = lab.first_words_ms(server, plan.sample_s)
+        return Sample(values={"median_ms": took_ms[len(took_ms) // 2]}, others_cpu=0.0)
+
+    return sample
+
+
+def _beside_streams(lab: Lab, plan: Plan, server: Running) -> Callable[[], Sample]:
+    get = _loaded(lab, plan, server, PROFILE)
+
+    def sample() -> Sample:
+        with lab.streams(server, STREAMS, PAUSE_MS):
+            return get()
 
     return sample
 
@@ -69,5 +91,21 @@ def _figures(samples: Samples) -> list[Figure]:
             reference=("get", "rate"),
             against="GET of that profile",
             target=Target(relation="≥", bound=0.7),
+        ),
+        figure(
+            samples,
+            "first words as an event; echo has them at once",
+            unit="ms",
+            value=("first words", "median_ms"),
+            target=Target(relation="≤", bound=10, of="value"),
+        ),
+        figure(
+            samples,
+            f"p99 of GET of that profile, 8 clients, beside {STREAMS} streams of {1000 // PAUSE_MS} words a second",
+            unit="ms",
+            value=("get beside streams", "p99_ms"),
+            reference=("get alone", "p99_ms"),
+            against="the same without streams",
+            target=Target(relation="≤", bound=3),
         ),
     ]

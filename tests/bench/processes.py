@@ -114,6 +114,33 @@ class Lab:
         )
         return load.Outcome(**json.loads(done.stdout))
 
+    def first_words_ms(self, server: Running, seconds: float) -> list[float]:
+        """Sorted times of `streams.py`."""
+        done = subprocess.run(
+            [sys.executable, HERE / "streams.py"],
+            input=json.dumps({"port": server.port, "seconds": seconds}).encode(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return list(json.loads(done.stdout))
+
+    @contextmanager
+    def streams(self, server: Running, held: int, pause_ms: int) -> Iterator[None]:
+        """So many chats are answered as events, a word of each after every pause, while the block runs."""
+        command = [sys.executable, HERE / "streams.py"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(json.dumps({"port": server.port, "held": held, "pause_ms": pause_ms}).encode() + b"\n")
+            process.stdin.flush()
+            if process.stdout.readline() != b"held\n":
+                raise SystemExit("the streams did not begin")
+            try:
+                yield
+            finally:
+                process.stdin.close()
+                process.wait(20)
+
     def commits(self, database: Path, seconds: float) -> float:
         """Commits a second of `commits.py`."""
         with self.cores.measured():

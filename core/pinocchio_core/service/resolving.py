@@ -35,8 +35,11 @@ class ResolveService:
         Raises:
             InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
         """
-        request = checked(body, ResolveProfile, target) if body.strip() else ResolveProfile()
-        target.check()
+        if body.strip():
+            request = checked(body, ResolveProfile, target)
+        else:
+            target.check()
+            request = ResolveProfile()
         registry = target.registry_slug(request.registry, self.default_registry)
         explain = bool(request.explain)
         resolved = self.resolve(registry, target.path_slug(), overrides_of(request), explain=explain)
