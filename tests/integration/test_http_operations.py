@@ -112,7 +112,10 @@ def test_plugins_are_listed_with_origin_and_contributions(app):
     assert all(plugin.keys() == members for plugin in listed)
     assert {plugin["status"] for plugin in listed} == {"active"}
     assert listed[3]["contributes"]["middlewares"] == ["agentmode"]
-    assert listed[3]["contributes"]["extensions"] == ["middleware.agentmode_config@v1"]
+    assert listed[3]["contributes"]["extensions"] == [
+        "middleware.agentmode_config@v1",
+        "agentmode.modes@v1",
+    ]
     assert "pinocchio_bootstrap_profiles" in listed[3]["hooks"]
 
 

@@ -6,8 +6,10 @@ import pytest
 
 import pinocchio_agentmode
 from pinocchio_agentmode.definition import definition
-from pinocchio_agentmode.modes import Mode, StaticModes
-from pinocchio_core.plugin import Block, BlockKind, Turn
+from pinocchio_agentmode.modes import KEY, Mode, StaticModes
+from pinocchio_core.plugin import Block, BlockKind, ToolDefinition, Turn
+from pinocchio_core.testing import make_app
+from pinocchio_plugins import echo
 
 RECORDED = {
     "additionalProperties": False,
@@ -59,3 +61,39 @@ def test_seed_is_the_agent_profile() -> None:
         },
         "policy": {"allow_overrides": True, "read_only": False},
     }
+
+
+def test_a_profile_has_modes_of_its_own_in_its_extension() -> None:
+    with make_app(pinocchio_agentmode, echo) as app:
+        modes = {"poet": {"prompt": "Answer in verse.", "allowed_tools": []}, "clerk": {"prompt": "Answer in lists."}}
+        use = {"name": "agentmode", "config": {"default_mode": "poet"}}
+        profile = {
+            "slug": "p",
+            "runtime": {"middlewares": [use]},
+            "policy": {"allow_overrides": True},
+            "extensions": {KEY: {"modes": modes}},
+        }
+        assert app.post("/api/chat/profiles", profile).status == 201
+        wish = "```yaml\nmode_switch:\n  new_mode: clerk\n```"
+        said = {"conv_id": "c", "profile": "p", "overrides": {"step_settings_patch": {"echo": {"say": wish}}}}
+        answer = app.post("/chat", {"prompt": "hello", **said}).json
+        assert answer["events"][0]["data"] == {"from": "poet", "to": "clerk", "analysis": ""}
+        assert app.post("/chat", {"prompt": "hello", "profile": "agent"}).status == 200
+
+
+def test_modes_of_a_profile_stand_in_the_place_of_all_others() -> None:
+    extensions = {KEY: {"modes": {"poet": {"prompt": "Answer in verse.", "allowed_tools": ["b"]}}}}
+    tools = tuple(ToolDefinition(name, description="", arguments_schema={}, call=str) for name in "ab")
+    turn = TURN.replace(about={"extensions": extensions}, tools=tools)
+    result = definition().build({"default_mode": "poet"})(turn, lambda turn: turn)
+    assert "Answer in verse." in result.blocks[0].text
+    assert "There are these modes: poet." in result.blocks[0].text
+    assert [tool.name for tool in result.tools] == ["b"]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"modes": []}, {"modes": {"x": {}}}, {"modes": {"x": {"prompt": 1}}}])
+def test_modes_of_a_profile_are_checked_when_it_is_written(wrong: object) -> None:
+    with make_app(pinocchio_agentmode) as app:
+        answer = app.post("/api/chat/profiles", {"slug": "p", "extensions": {KEY: wrong}})
+        assert answer.status == 400
+        assert answer.json["errors"][0]["field"].startswith(f'extensions["{KEY}"]')

@@ -82,6 +82,10 @@ class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
         raw = self.extensions.get(key)
         return None if raw is None else msgspec.json.decode(raw)
 
+    def other_extensions(self) -> dict[str, Any]:
+        """The decoded values of the extensions that hold no configs of middlewares, by key."""
+        return {key: self.extension(key) for key in self.extensions if not key.startswith("middleware.")}
+
     def config_of(self, use: MiddlewareUse, *, version: int = 1) -> dict[str, Any]:
         """The stored config of one use of a middleware, empty where nothing is stored; defaults are not applied."""
         extension = self.extension(f"middleware.{use.name}_config@v{version}")

@@ -73,8 +73,9 @@ class Turn:
     usage: Mapping[str, int] = field(default_factory=dict)
     """What engines say that the turn took, such as `input_tokens` and `output_tokens`."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What the turn runs for: `conv_id`, `turn_id`, `registry`, `profile`, `profile_version`, `runtime_fingerprint` and
-    `middlewares`, the names of those that are active."""
+    """What the turn runs for: `conv_id`, `turn_id`, `registry`, `profile`, `profile_version`, `runtime_fingerprint`,
+    `middlewares`, the names of those that are active, and `extensions`, the values of the profile's extensions by key
+    apart from configs of middlewares."""
     emit: Emit = field(default=_nobody, compare=False, repr=False)
     """For engines: `delta` events with `text` as it comes. An engine that takes long calls it often, with an empty
     `delta` if need be, and so ends soon after a client that has gone."""

@@ -242,7 +242,11 @@ class ChatService:
             blocks=(*prompt, *said, user),
             tools=tuple(self._host.catalog.tools[name] for name in resolved.tools),
             state=self.conversations.state(ready.conv_id),
-            about={**self._attribution(ready, stored), "middlewares": names},
+            about={
+                **self._attribution(ready, stored),
+                "middlewares": names,
+                "extensions": resolved.profile.other_extensions(),
+            },
             emit=emit,
         )
 

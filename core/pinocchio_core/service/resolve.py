@@ -52,6 +52,8 @@ class Resolved:
     tools: tuple[str, ...]
     step_settings: Mapping[str, Mapping[str, Any]]
     """Engine settings: section → field → value; those of the operator are not in it."""
+    profile: Profile
+    """What it was made from."""
     refused: Mapping[str, str]
     """Overrides that the profile's policy took out, and why."""
     layers: Mapping[str, Sequence[Layer]]
@@ -127,6 +129,7 @@ class Resolver:
             middlewares=tuple(use for use, _ in uses),
             tools=tuple(name.strip() for name in tools),
             step_settings=merged(settings) or {},
+            profile=profile,
             refused=overrides.refused,
             layers={
                 "/system_prompt": _layers(profile.runtime.system_prompt, overrides.system_prompt, "system_prompt"),

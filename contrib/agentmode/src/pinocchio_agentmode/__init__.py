@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 
 from pinocchio_agentmode.definition import agent_profile, chosen_modes, definition, refuse_databases_of_the_server
-from pinocchio_core.plugin import MiddlewareDefinition, ProfileSeed, StartupInfo, hookimpl
+from pinocchio_agentmode.modes import KEY, MODES_SCHEMA
+from pinocchio_core.plugin import ExtensionSchema, MiddlewareDefinition, ProfileSeed, StartupInfo, hookimpl
+
+
+@hookimpl
+def pinocchio_extension_schemas() -> Iterator[ExtensionSchema]:
+    """The modes that a profile may have of its own."""
+    yield ExtensionSchema(KEY, MODES_SCHEMA)
 
 
 @hookimpl

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pinocchio_agentmode.modes import Mode, ModeSource
+from pinocchio_agentmode.modes import Mode, ModeSource, modes_of
 from pinocchio_agentmode.switch import KEY, last_switch
 from pinocchio_core.plugin import Block, BlockKind, Event, Handler, Turn
 
@@ -35,11 +35,12 @@ class AgentMode:
 
     def _prepared(self, turn: Turn) -> Turn:
         name = self._mode_name(turn)
-        mode = self._modes.get(name)
+        modes = modes_of(turn.about.get("extensions", {}), self._modes)
+        mode = modes.get(name)
         if mode is None:
             self._tell_unknown(name)
         kept = tuple(block for block in turn.blocks if STATE not in block.metadata)
-        inserted = Block(kind=BlockKind.USER, text=_text(mode, self._modes.names()), metadata={STATE: {"mode": name}})
+        inserted = Block(kind=BlockKind.USER, text=_text(mode, modes.names()), metadata={STATE: {"mode": name}})
         tools = turn.tools
         if mode is not None and mode.allowed_tools is not None:
             tools = tuple(tool for tool in tools if tool.name in mode.allowed_tools)

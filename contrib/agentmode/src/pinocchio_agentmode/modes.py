@@ -1,8 +1,33 @@
 """Modes, and where they come from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+KEY: Final = "agentmode.modes@v1"
+"""The extension of a profile that has modes of its own."""
+MODES_SCHEMA: Final[dict[str, Any]] = {
+    "title": "Agent Modes",
+    "description": "Modes of this profile, in the place of all others.",
+    "type": "object",
+    "properties": {
+        "modes": {
+            "type": "object",
+            "maxProperties": 100,
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "prompt": {"type": "string"},
+                    "allowed_tools": {"type": "array", "items": {"type": "string"}},
+                },
+                "required": ["prompt"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["modes"],
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +64,21 @@ class StaticModes:
     def names(self) -> tuple[str, ...]:
         """The names of all modes, sorted."""
         return tuple(sorted(self._modes))
+
+
+def modes_of(extensions: Mapping[str, Any], other: ModeSource) -> ModeSource:
+    """The modes that a profile has in its extensions, else those of the other source."""
+    value = extensions.get(KEY)
+    if value is None:
+        return other
+    return StaticModes(
+        Mode(name, prompt=mode["prompt"], allowed_tools=_tools(mode)) for name, mode in value["modes"].items()
+    )
+
+
+def _tools(mode: Mapping[str, Any]) -> tuple[str, ...] | None:
+    tools = mode.get("allowed_tools")
+    return None if tools is None else tuple(tools)
 
 
 SHIPPED_MODES: Final = (
