@@ -124,6 +124,7 @@ def test_what_is_named_and_does_not_exist_is_404(named, expect_problem, path, bo
         ({"prompt": 5}, "prompt"),
         ({"prompt": "x", "conv_id": "a\u0000b"}, "conv_id"),
         ({"prompt": "x", "conv_id": "x" * 129}, "conv_id"),
+        ({"prompt": "x", "conv_id": "a/b"}, "conv_id"),
         ({"prompt": "x", "idempotency_key": "a\nb"}, "idempotency_key"),
         ({"prompt": "x", "profile": "a b"}, "profile"),
         ({"prompt": "x", "stream": "yes"}, "stream"),
@@ -146,6 +147,13 @@ def test_what_is_named_and_does_not_exist_is_404(named, expect_problem, path, bo
 def test_a_wrong_request_is_named_and_nothing_is_kept(app, expect_problem, body, field):
     expect_problem(app.post("/chat", body), 400, "validation error", field)
     assert app.get(CONVERSATIONS).json == []
+
+
+@pytest.mark.parametrize("query", ["profile=a%20b", "runtime=a%00b"])
+def test_a_profile_in_the_query_is_checked_where_it_counts(app, expect_problem, query):
+    expect_problem(say(app, path=f"/chat?{query}"), 400, "validation error", "query.profile")
+    assert say(app, path=f"/chat?{query}", profile="agent").status == 200
+    assert say(app, path=f"/chat/agent?{query}").status == 200
 
 
 def test_the_prompt_may_be_called_text_and_the_words_for_none_are_known(app, expect_problem):
@@ -211,6 +219,22 @@ def test_the_same_key_gets_the_same_answer_and_another_request_409(app, expect_p
     assert len(app.get(f"{CONVERSATIONS}/c").json["turns"]) == 1
     expect_problem(say(app, "other", conv_id="c", idempotency_key="k"), 409, "idempotency key reused")
     assert say(app, conv_id="d", idempotency_key="k").json["conv_id"] == "d"
+
+
+def test_headers_come_first_for_a_key_unless_they_are_blank(app):
+    def key_of(*, own="own", **headers):
+        return app.post("/chat", {"prompt": "x", "idempotency_key": own}, **headers).json["idempotency_key"]
+
+    assert key_of(idempotency_key="one", x_idempotency_key="two") == "one"
+    assert key_of(idempotency_key=" ", x_idempotency_key="two") == "two"
+    assert key_of(idempotency_key=" ", x_idempotency_key="") == "own"
+
+
+def test_a_key_that_was_used_otherwise_is_said_before_the_first_event(app, expect_problem):
+    say(app, conv_id="c", idempotency_key="k")
+    expect_problem(say(app, "other", conv_id="c", idempotency_key="k", stream=True), 409, "idempotency key reused")
+    again = events_of(say(app, conv_id="c", idempotency_key="k", accept="Text/Event-Stream"))
+    assert [name for name, _ in again] == ["done"]
 
 
 def test_a_turn_that_failed_runs_again_under_its_key(app):

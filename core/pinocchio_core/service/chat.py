@@ -26,7 +26,7 @@ from pinocchio_core.service.chain import Chains
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.engines import EngineChoice, Engines
 from pinocchio_core.service.history import added, earlier, reply_of
-from pinocchio_core.service.names import name_problem, registry_problems, slug_problems
+from pinocchio_core.service.names import conversation_problems, name_problem, registry_problems, slug_problems
 from pinocchio_core.service.requests import ChatRequest
 from pinocchio_core.service.resolving import ResolveService, overrides_of
 from pinocchio_core.service.targets import Target, opened
@@ -89,7 +89,9 @@ class ChatService:
         problems += registry_problems("registry", tree.get("registry"))
         named = tree.get("profile")
         problems += slug_problems("profile", named) if isinstance(named, str) and trim(named) else ()
-        problems += name_problem("conv_id", tree.get("conv_id"))
+        if where.target.slug is None and where.profile and not (isinstance(named, str) and trim(named)):
+            problems += slug_problems("query.profile", where.profile)
+        problems += conversation_problems("conv_id", tree.get("conv_id"))
         problems += name_problem("idempotency_key", where.idempotency_key or tree.get("idempotency_key"))
         prompt = next((text for text in (tree.get("prompt"), tree.get("text")) if isinstance(text, str)), "")
         if request is not None and not trim(prompt):
@@ -112,7 +114,16 @@ class ChatService:
         )
 
     def admit(self, ready: Ready, *, holds_thread: bool) -> Place:
-        """The place in which a turn may run; ConversationBusy or TooManyTurns where there is none."""
+        """The place in which a turn may run.
+
+        Raises:
+            ConversationBusy, TooManyTurns: there is none.
+            IdempotencyMismatch: another request had its key, as is known already.
+        """
+        key = ready.idempotency_key
+        known = self.conversations.by_key(ready.conv_id, key) if key else None
+        if known and known.request_sha256 != ready.request_sha256:
+            raise IdempotencyMismatch(ready.conv_id)
         return self._rules.admission.place_for(ready.conv_id, holds_thread=holds_thread)
 
     def run(self, ready: Ready, place: Place, emit: Emit) -> bytes:

@@ -77,3 +77,10 @@ def settings_problems(settings: Any) -> Iterator[Problem]:
 def same_slug(sent: str | None, slug: str) -> bool:
     """Whether a slug in a body, if there is one, is the one in the path."""
     return sent is None or not trim(sent) or fold(sent) == slug
+
+
+def conversation_problems(field: str, value: Any) -> Iterator[Problem]:
+    """What is wrong with the id of a conversation, by which its URL is made."""
+    yield from name_problem(field, value)
+    if isinstance(value, str) and "/" in value:
+        yield Problem(field=field, reason=f"must not have a slash, is {shown(value)}")

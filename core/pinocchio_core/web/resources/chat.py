@@ -2,6 +2,7 @@
 
 import falcon
 
+from pinocchio_core.domain.slugs import trim
 from pinocchio_core.domain.turns import Event
 from pinocchio_core.errors import TurnCancelled
 from pinocchio_core.service.chat import ChatService
@@ -28,7 +29,7 @@ class ChatResource(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str | None = None) -> None:
         """Run one turn; answer at its end, or as events while it runs."""
         ready = self._chat.prepare(self._target(req, slug), codec.body_of(req))
-        as_events = ready.stream or EVENTS in (req.get_header("Accept") or "")
+        as_events = ready.stream or EVENTS in (req.get_header("Accept") or "").lower()
         place = self._chat.admit(ready, holds_thread=not as_events)
         if not as_events:
             listener = Listener(req.env.get("waitress.client_disconnected"))
@@ -49,7 +50,7 @@ class ChatResource(Resource):
             target=codec.target_of(req, slug),
             profile=codec.query(req, "profile") or codec.query(req, "runtime"),
             cookie=chosen_from(cookies[0], self._default_registry) if cookies else None,
-            idempotency_key=next((key for key in keys if key), None),
+            idempotency_key=next((key for key in keys if key and trim(key)), None),
         )
 
 
