@@ -41,9 +41,10 @@ def parse_object(text: bytes) -> dict[str, Any]:
         InvalidRequest: it is not one JSON object, or holds what is not allowed; every problem has its path.
     """
     value = _parse(text)
-    problems = list(islice(_problems(value), MAX_PROBLEMS + 1))
-    if problems:
-        raise InvalidRequest(problems)
+    if len(text) > limits.MAX_NODES or not _is_plain(value, 0):
+        problems = list(islice(_problems(value), MAX_PROBLEMS + 1))
+        if problems:
+            raise InvalidRequest(problems)
     if not isinstance(value, dict):
         raise _invalid("must be one JSON object")
     return value
@@ -89,6 +90,20 @@ def _integer(digits: str) -> int | _Wrong:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether nothing can be wrong with a value that has few enough parts; most requests are, and it is soon seen."""
+    kind = type(value)
+    if kind is dict:
+        return depth < limits.MAX_DEPTH and all(
+            key.isascii() and _is_plain(item, depth + 1) for key, item in value.items()
+        )
+    if kind is list:
+        return depth < limits.MAX_DEPTH and all(_is_plain(item, depth + 1) for item in value)
+    if kind is str:
+        return bool(value.isascii())
+    return kind in (int, bool, type(None)) or (kind is float and math.isfinite(value))
 
 
 def _problems(root: Any) -> Iterator[Problem]:
