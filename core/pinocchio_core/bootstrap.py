@@ -12,10 +12,10 @@ from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE, Admission
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
-from pinocchio_core.service.history import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
+from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations

@@ -13,8 +13,8 @@ from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.discovery import Selection
 from pinocchio_core.plugin.types import EngineOptions
 from pinocchio_core.service.engines import EngineChoice
-from pinocchio_core.service.history import HistoryBounds
 from pinocchio_core.service.scheduled import Schedule
+from pinocchio_core.service.transcripts import HistoryBounds
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
 

@@ -20,7 +20,7 @@ from pinocchio_core.plugin import (
     hookimpl,
 )
 from pinocchio_core.service.engines import EngineChoice
-from pinocchio_core.service.history import HistoryBounds
+from pinocchio_core.service.transcripts import HistoryBounds
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_app

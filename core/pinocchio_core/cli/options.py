@@ -9,7 +9,7 @@ import click
 
 from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE
 from pinocchio_core.service.engines import DEFAULT_ENGINE
-from pinocchio_core.service.history import DEFAULT_BOUNDS
+from pinocchio_core.service.transcripts import DEFAULT_BOUNDS
 from pinocchio_core.settings import DEFAULT_REGISTRY, KEY_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])

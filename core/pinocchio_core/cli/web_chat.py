@@ -23,7 +23,7 @@ from pinocchio_core.cli.options import (
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
-from pinocchio_core.service.history import HistoryBounds
+from pinocchio_core.service.transcripts import HistoryBounds
 from pinocchio_core.settings import (
     DEFAULT_ADDRESS,
     DEFAULT_THREADS,

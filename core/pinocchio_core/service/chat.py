@@ -25,12 +25,12 @@ from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Place
 from pinocchio_core.service.chain import Chains
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.engines import EngineChoice, Engines
-from pinocchio_core.service.history import added, earlier, reply_of
 from pinocchio_core.service.names import conversation_problems, name_problem, registry_problems, slug_problems
 from pinocchio_core.service.requests import ChatRequest
 from pinocchio_core.service.resolving import ResolveService, overrides_of
 from pinocchio_core.service.targets import Target, opened
 from pinocchio_core.service.tools import with_tools
+from pinocchio_core.service.transcripts import added, earlier, reply_of
 from pinocchio_core.service.turn_requests import ChatTarget, Ready, TurnRules
 from pinocchio_core.service.turn_times import REPEATED, Observe, TurnClock
 from pinocchio_core.store.conversations import (

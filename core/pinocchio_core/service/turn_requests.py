@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from pinocchio_core.service.admission import Admission
 from pinocchio_core.service.defaults import Choice
-from pinocchio_core.service.history import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.resolve import Resolved
 from pinocchio_core.service.targets import Target
+from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.store.conversations import FOR_EVER, Retention
 
 
