@@ -50,6 +50,8 @@ def test_verify_says_what_is_wrong_and_exits_with_1(serving, run, tmp_path):
         (("backup", "--profile-registry-db", ":memory:"), 2, "a database in memory has no file"),
         (("backup", "--max-age", "soon"), 2, "is no duration"),
         (("backup", "--keep", "0"), 2, "--keep"),
+        (("backup", "--format", "archive", "copy.db"), 2, "the name of an archive ends with .jsonl"),
+        (("backup", "--format", "database", "copy.jsonl"), 2, "the name of an archive ends with .jsonl"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_message(run, tmp_path, arguments, code, said):

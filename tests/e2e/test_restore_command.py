@@ -5,6 +5,7 @@ import shlex
 import signal
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +118,50 @@ def test_a_program_that_has_the_database_open_keeps_a_restore_out(profiles, back
 
 def test_the_database_is_no_backup_of_itself(profiles, backup, database):
     assert "is the database itself" in profiles("restore", database, code=1)
+
+
+@pytest.fixture
+def archive(serving, profiles, tmp_path):
+    """A portable archive with the profile `kept`, made beside a server that has been stopped since."""
+    with serving(tmp_path) as server:
+        _create(server, "kept")
+        return profiles("backup", "--format", "archive")["path"]
+
+
+def test_an_archive_is_listed_verified_tried_and_restored(serving, profiles, archive, tmp_path, database):
+    assert archive.endswith(".jsonl")
+    (listed,) = profiles("backups")
+    assert (listed["path"], listed["format"], listed["verified"], listed["profiles"]) == (archive, "archive", True, 3)
+    assert profiles("verify", archive)["sound"]
+    assert profiles("restore", "--drill", archive)["passed"]
+    with serving(tmp_path) as server:
+        before = server.request("PATCH", f"{PROFILES}/kept", {"description": "new"}).json["metadata"]["version"]
+        _create(server, "later")
+        assert "process" in profiles("restore", archive, code=1)
+        done = profiles("restore", "--live", archive)
+        assert done["version_floor"] >= before
+        assert _slugs(server) == ["agent", "default", "kept"]
+        stale = server.request("PATCH", f"{PROFILES}/kept", {"description": "late", "expected_version": before})
+        assert stale.status == 409
+        _create(server, "later")
+    done = profiles("restore", archive)
+    assert (done["profiles"], done["sound"]) == (3, True)
+    with serving(tmp_path) as server:
+        assert _slugs(server) == ["agent", "default", "kept"]
+    with closing(sqlite3.connect(done["kept"])) as connection:
+        assert connection.execute("SELECT count(*) FROM profiles WHERE slug = 'later'").fetchone() == (1,)
+
+
+def test_an_archive_that_was_changed_is_refused_with_the_line(profiles, archive, tmp_path, database):
+    lines = Path(archive).read_bytes().splitlines(keepends=True)
+    changed = tmp_path / "changed.jsonl"
+    changed.write_bytes(b"".join([*lines[:2], lines[2].replace(b"profile", b"prefile"), *lines[3:]]))
+    before = database.read_bytes()
+    for command in (("verify",), ("restore",), ("restore", "--live")):
+        said = profiles(*command, changed, code=1)
+        assert "line 3: it is not what was written there" in said
+        assert "Traceback" not in said
+    assert database.read_bytes() == before
 
 
 @pytest.fixture

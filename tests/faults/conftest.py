@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pinocchio_core.store.library import library_text
+
 PROFILES = "/api/chat/profiles"
 LINES = pytest.StashKey()
 
@@ -44,7 +46,7 @@ def pytest_configure(config):
 def pytest_terminal_summary(terminalreporter, config):
     """Print every figure, ready to be copied into docs/operate.md."""
     if config.stash[LINES]:
-        terminalreporter.section(f"figures ({os.cpu_count()} cores, SQLite {sqlite3.sqlite_version})")
+        terminalreporter.section(f"figures ({os.cpu_count()} cores, {library_text()})")
         for promise, found in config.stash[LINES]:
             terminalreporter.write_line(f"| {promise} | {found} |")
 

@@ -37,6 +37,7 @@ def watched(tmp_path):
     (folder / "sitecustomize.py").write_text(HOOK)
     record = tmp_path / "opened"
     variables = {"PYTHONPATH": folder, "WATCHED": tmp_path / "data/profiles.db", "WATCHED_IN": record}
+    variables["PINOCCHIO_SQLITE"] = "python"  # whose openings the hook is told of
     return variables, lambda: record.read_text().splitlines()
 
 

@@ -17,18 +17,33 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.settings import parse_store
 from pinocchio_core.store import backup as backups_store
+from pinocchio_core.store.archive import ENDING, is_archive
 from pinocchio_core.store.checks import Inspection, Progress
 
 
 @click.command()
 @click.argument("destination", required=False, type=click.Path(path_type=Path))
 @store_options
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(("database", "archive")),
+    help="`database`: a copy of the file, the default; `archive`: a JSON document a line, for other engines and tools."
+    f" The name of an archive ends with {ENDING}.",
+)
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Afterwards keep only the newest N verified ones.")
 @click.option("--max-age", type=DURATION, help="Afterwards remove older verified ones, such as 30d.")
 @click.option("--json", "as_json", is_flag=True, help="The manifest as JSON.")
 @click.pass_obj
 def backup(
-    host: Host, /, destination: Path | None, keep: int | None, max_age: float | None, as_json: bool, **where: Any
+    host: Host,
+    /,
+    destination: Path | None,
+    kind: backups_store.Format | None,
+    keep: int | None,
+    max_age: float | None,
+    as_json: bool,
+    **where: Any,
 ) -> None:
     """Copy the database, verify the copy, and write a manifest beside it; servers may go on writing.
 
@@ -37,9 +52,7 @@ def backup(
     nothing is left of it), 2 where the command is wrong.
     """
     database, now = database_path(where), datetime.now().astimezone()
-    target = destination or backups_store.backup_name(database, now)
-    if target.is_dir():
-        target = backups_store.backup_name(database, now, target)
+    target = _target(database, destination, kind, now)
     plugins = {record.distribution: record.version for record in host.records}
     with shown_progress("verifying") as progress:
         manifest = backups_store.make_backup(database, target, plugins=plugins, now=now, progress=progress)
@@ -51,6 +64,15 @@ def backup(
     click.echo(f"{target}: {manifest.profiles} profiles in {manifest.registries} registries, verified")
     for each in removed:
         click.echo(f"removed {each}")
+
+
+def _target(database: Path, destination: Path | None, kind: backups_store.Format | None, now: datetime) -> Path:
+    """Where the copy goes; UsageError where its name is not one of its format."""
+    if destination is None or destination.is_dir():
+        return backups_store.backup_name(database, now, destination, kind=kind or "database")
+    if kind is not None and is_archive(destination) != (kind == "archive"):
+        raise click.UsageError(f"the name of an archive ends with {ENDING}, and that of no other copy does")
+    return destination
 
 
 @click.command()
@@ -65,7 +87,8 @@ def backups(as_json: bool, **where: Any) -> None:
     for each in found:
         profiles = "?" if each.profiles is None else each.profiles
         state = "verified" if each.verified else "not verified"
-        click.echo(f"{each.created_at}  {each.size_bytes:>14,} bytes  {profiles:>8} profiles  {state:<12}  {each.path}")
+        told = f"{each.created_at}  {each.size_bytes:>14,} bytes  {profiles:>8} profiles  {state:<12}"
+        click.echo(f"{told}  {each.format:<8}  {each.path}")
 
 
 @click.command()

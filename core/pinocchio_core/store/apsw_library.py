@@ -23,7 +23,7 @@ class ApswLibrary:
     version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     errors: tuple[type[Exception], ...] = (apsw.Error,)
 
-    def open(self, uri: str, *, timeout_s: float) -> Connection:
+    def open(self, uri: str, *, timeout_s: float) -> Any:
         """See `Library`."""
         connection = apsw.Connection(uri, flags=_FLAGS)
         connection.set_busy_timeout(int(timeout_s * 1000))

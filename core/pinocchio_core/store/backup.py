@@ -3,21 +3,26 @@
 import hashlib
 import itertools
 import os
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from pinocchio_core.errors import DatabaseRefused
+from pinocchio_core.store.archive import ENDING, is_archive, write_archive
 from pinocchio_core.store.checks import Inspection, Judge, Progress, inspect_database, require_file
 from pinocchio_core.store.files import create_file, sync_folder
 from pinocchio_core.store.library import connected, library, sqlite_version
+from pinocchio_core.store.unarchive import rebuild
 
-_CHUNK_BYTES = 1 << 20
+Format = Literal["database", "archive"]
+"""A copy of the file, or a portable archive."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -37,6 +42,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     plugins: dict[str, str]
     """Distributions and their versions."""
     sqlite: str
+    format: Format = "database"
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -48,16 +54,18 @@ class Found(Struct, frozen=True, kw_only=True):
     profiles: int | None
     verified: bool
     """Whether a manifest of its size lies beside it; `verify` looks at the content."""
+    format: Format
 
 
-def backup_name(database: Path, now: datetime, folder: Path | None = None) -> Path:
+def backup_name(database: Path, now: datetime, folder: Path | None = None, *, kind: Format = "database") -> Path:
     """Where a backup goes that was not told so: beside the database or in the folder, with the local time.
 
     Where a copy of that second is there already, a number follows.
     """
     first = (folder or database.parent) / f"{database.name}.bak.{now:%Y%m%d-%H%M%S}"
-    names = itertools.chain([first], (first.with_name(f"{first.name}-{number}") for number in itertools.count(2)))
-    return next(name for name in names if not name.exists())
+    names = itertools.chain([first.name], (f"{first.name}-{number}" for number in itertools.count(2)))
+    ending = ENDING if kind == "archive" else ""
+    return next(path for name in names if not (path := first.with_name(name + ending)).exists())
 
 
 def manifest_path(backup: Path) -> Path:
@@ -75,6 +83,8 @@ def make_backup(
 ) -> Manifest:
     """Copy a database while it may be written, verify the copy, and only then give it its name.
 
+    Where that ends as archives do, it is one.
+
     Raises:
         DatabaseRefused: there is no database, the destination is there already or cannot be written, or the copy is
             not sound; nothing is left behind.
@@ -83,11 +93,12 @@ def make_backup(
     for taken in (destination, manifest_path(destination)):
         if taken.exists():
             raise DatabaseRefused(f"{taken} exists already", next_step="name a file that does not exist")
-    unfinished = destination.with_name(f"{destination.name}.unfinished-{os.getpid()}")
+    archive = is_archive(destination)
+    unfinished = destination.with_name(f"{destination.name}.unfinished-{os.getpid()}{ENDING if archive else ''}")
     try:
         create_file(unfinished)
-        copy_database(database, unfinished)
-        found = inspect_database(unfinished, progress=progress)
+        (write_archive if archive else copy_database)(database, unfinished)
+        found = _inspected(unfinished, progress=progress)
         if not found.sound:
             raise DatabaseRefused(
                 f"the copy of {database} is not sound: " + "; ".join(found.problems),
@@ -133,10 +144,22 @@ def verify(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge 
     problems: list[str] = []
     if manifest and manifest.file_sha256 != _file_sha256(path):
         problems.append(f"{path} is not the file that its manifest is about: the hash is another one")
-    found = inspect_database(path, progress=progress, judge=judge)
+    found = _inspected(path, progress=progress, judge=judge)
     if manifest and manifest.content_sha256 != found.content_sha256:
         problems.append(f"the content of {path} is not what its manifest says")
     return replace(found, problems=(*problems, *found.problems))
+
+
+def _inspected(path: Path, *, progress: Progress, judge: Judge | None = None) -> Inspection:
+    """What is in a database, or in the one that an archive comes to."""
+    if not is_archive(path):
+        return inspect_database(path, progress=progress, judge=judge)
+    with tempfile.TemporaryDirectory(prefix="pinocchio-verify-") as folder:
+        rebuilt = Path(folder) / "profiles.db"
+        create_file(rebuilt)
+        rebuild(path, rebuilt)
+        found = inspect_database(rebuilt, progress=progress, judge=judge)
+    return replace(found, path=path, size_bytes=path.stat().st_size)
 
 
 def read_manifest(backup: Path) -> Manifest | None:
@@ -162,7 +185,14 @@ def list_backups(database: Path) -> list[Found]:
         verified = manifest is not None and manifest.size_bytes == stat.st_size
         profiles = manifest.profiles if manifest else None
         found.append(
-            Found(path=str(path), created_at=made, size_bytes=stat.st_size, profiles=profiles, verified=verified)
+            Found(
+                path=str(path),
+                created_at=made,
+                size_bytes=stat.st_size,
+                profiles=profiles,
+                verified=verified,
+                format="archive" if is_archive(path) else "database",
+            )
         )
     return sorted(found, key=lambda each: (datetime.fromisoformat(each.created_at), each.path), reverse=True)
 
@@ -203,6 +233,7 @@ def _manifest(
         content_sha256=found.content_sha256,
         plugins=dict(plugins),
         sqlite=sqlite_version(),
+        format="archive" if is_archive(copy) else "database",
     )
 
 

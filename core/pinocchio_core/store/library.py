@@ -27,6 +27,9 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
 
+    def __iter__(self) -> Iterator[Any]:
+        """Them one by one."""
+
 
 class Connection(Protocol):
     """What both libraries' connections have in common; each statement outside a transaction is one of its own."""

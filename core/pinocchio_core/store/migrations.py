@@ -77,16 +77,16 @@ def version_of(database: Database) -> int:
     return int(database.rows("PRAGMA user_version")[0][0])
 
 
-def migrate(database: Database) -> list[str]:
-    """Bring the layout up to date; returns notices for the operator.
+def migrate(database: Database, *, upto: int = LATEST) -> list[str]:
+    """Bring the layout up to a version, unless it is beyond it; returns notices for the operator.
 
     Safe where several processes open one file at once: each step looks again inside its transaction.
     """
     notices: list[str] = []
-    while version_of(database) < LATEST:
+    while version_of(database) < upto:
         with database.write():
             version = version_of(database)
-            if version < LATEST:
+            if version < upto:
                 notices += MIGRATIONS[version](database)
                 database.run(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.run(f"PRAGMA user_version = {version + 1}")

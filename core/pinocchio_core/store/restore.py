@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pinocchio_core.errors import DatabaseRefused
+from pinocchio_core.store.archive import is_archive
 from pinocchio_core.store.backup import copy_database, verify
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.database import Database
@@ -18,6 +19,7 @@ from pinocchio_core.store.files import create_file, require_plain_file, sync_fol
 from pinocchio_core.store.library import connected, library
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.presence import nobody_else
+from pinocchio_core.store.unarchive import rebuild
 
 _SIDECARS = ("-wal", "-shm", "-journal")
 _HIGHEST = (
@@ -106,7 +108,7 @@ def _ready(backup: Path, database: Path) -> Iterator[Path]:
     ready = database.with_name(f"{database.name}.restoring-{os.getpid()}")
     try:
         create_file(ready)
-        copy_database(backup, ready)
+        (rebuild if is_archive(backup) else copy_database)(backup, ready)
         open_database(dsn_of_path(str(ready))).database.close()
         yield ready
     except OSError as error:
