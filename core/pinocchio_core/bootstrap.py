@@ -116,7 +116,7 @@ def assemble(
     store = Store(opened.database)
     try:
         fill(store, host, registry=default_registry, strict=strict)
-        turns = more.turns or _turns_beside(opened.database.dsn)
+        turns = more.turns or _turns_beside(dsn, keeps=not opened.database.read_only)
         host.startup(
             StartupInfo(
                 version=version(),
@@ -132,7 +132,7 @@ def assemble(
             store=store,
             host=host,
             health=health,
-            backups=_backups(store, more.schedule, host),
+            backups=_backups(store, more.schedule, host, dsn.path),
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
             conversations=open_conversations(turns, clock=store.now_ms),
             engine=more.engine,
@@ -150,7 +150,8 @@ def assemble(
         if presence:
             presence.close()
         raise
-    notices = (*opened.notices, *(loose_permissions(dsn.path) if dsn.path else ()))
+    backups = [more.schedule.folder] if more.schedule else []
+    notices = (*opened.notices, *(loose_permissions(dsn.path, *backups) if dsn.path else ()))
     keeper = Keeper(opened.database)
     keeper.start()
     health.start()
@@ -170,17 +171,16 @@ def assemble(
     )
 
 
-def _backups(store: Store, schedule: Schedule | None, host: Host) -> ScheduledBackups | None:
-    database = store.database.dsn.path
+def _backups(store: Store, schedule: Schedule | None, host: Host, database: Path | None) -> ScheduledBackups | None:
     if schedule is None or database is None:
         return None
     plugins = {record.distribution: record.version for record in host.records}
     return ScheduledBackups(store, schedule, database=database, plugins=plugins)
 
 
-def _turns_beside(dsn: Dsn) -> Dsn:
-    """`profiles.turns.db` beside `profiles.db`; in memory where that is, or can only be read."""
-    if dsn.path is None or dsn.read_only:
+def _turns_beside(dsn: Dsn, *, keeps: bool) -> Dsn:
+    """`profiles.turns.db` beside `profiles.db`; in memory where that is, or where it keeps nothing new."""
+    if dsn.path is None or not keeps:
         return dsn_of_path(":memory:")
     return dsn_of_path(str(dsn.path.with_name(f"{dsn.path.stem}.turns.db")))
 

@@ -14,7 +14,7 @@ from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.backup import list_backups
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.files import loose_permissions, require_plain_file
+from pinocchio_core.store.files import loose_permissions, real_path, require_plain_file
 from pinocchio_core.store.keeper import wal_bytes
 from pinocchio_core.store.library import Connection, connected, library, library_text
 from pinocchio_core.store.presence import servers_with
@@ -58,7 +58,8 @@ def diagnose(
     yield _plugins(host)
     try:
         require_plain_file(path)
-        wal, servers = wal_bytes(f"{path}-wal"), servers_with(path)
+        real = real_path(path)
+        wal, servers = wal_bytes(f"{real}-wal"), servers_with(real)
         found = inspect_database(path, progress=progress, judge=Validation(host).stored_problems)
     except DatabaseRefused as error:
         yield Check("database", "wrong", str(error), error.next_step)
@@ -68,8 +69,8 @@ def diagnose(
     yield _refused(found)
     yield from _readings(dsn, path, registry)
     yield _servers(servers)
-    yield _log(path, wal, servers)
-    yield _permissions(path)
+    yield _log(real, wal, servers)
+    yield _permissions(path, backups)
     yield _space(path, found)
     yield _backups(backups / path.name, max_backup_age_s, now)
 
@@ -165,8 +166,8 @@ def _log(path: Path, wal: int, servers: list[int] | None) -> Check:
     return Check("log", "ok", f"{wal:,} bytes are in {path}-wal; servers bring them in when writes pause")
 
 
-def _permissions(path: Path) -> Check:
-    loose = loose_permissions(path)
+def _permissions(path: Path, backups: Path) -> Check:
+    loose = loose_permissions(path, backups)
     if loose:
         return Check("permissions", "warning", _several(loose), "run the commands")
     return Check("permissions", "ok", "nobody else can get at it")

@@ -17,6 +17,7 @@ from msgspec import Struct
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.archive import ENDING, is_archive, write_archive
 from pinocchio_core.store.checks import Inspection, Judge, Progress, inspect_database, require_file
+from pinocchio_core.store.faults import fault_of
 from pinocchio_core.store.files import create_file, sync_folder
 from pinocchio_core.store.library import connected, library, sqlite_version
 from pinocchio_core.store.unarchive import rebuild
@@ -63,8 +64,12 @@ def backup_name(database: Path, now: datetime, folder: Path | None = None, *, ki
     Where a copy of that second is there already, a number follows.
     """
     first = (folder or database.parent) / f"{database.name}.bak.{now:%Y%m%d-%H%M%S}"
+    return free_name(first, ENDING if kind == "archive" else "")
+
+
+def free_name(first: Path, ending: str = "") -> Path:
+    """The path and its ending, with a number between them where that is taken."""
     names = itertools.chain([first.name], (f"{first.name}-{number}" for number in itertools.count(2)))
-    ending = ENDING if kind == "archive" else ""
     return next(path for name in names if not (path := first.with_name(name + ending)).exists())
 
 
@@ -112,7 +117,8 @@ def make_backup(
         ) from error
     except library().errors as error:
         raise DatabaseRefused(
-            f"cannot copy {database} to {destination}: {error}", next_step="check the free space and the database"
+            f"cannot copy {database} to {destination}: {fault_of(error) or error}",
+            next_step="check the free space and the database",
         ) from error
     finally:
         for suffix in ("", "-journal"):

@@ -4,7 +4,7 @@ A turn is there from its beginning, so that a user's message is kept whatever be
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from pinocchio_core.domain.turns import Block, BlockKind
 from pinocchio_core.errors import ConversationNotFound, DatabaseRefused
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.files import create_file, require_plain_file
+from pinocchio_core.store.files import create_file, real_path, require_plain_file
 
 APPLICATION_ID: Final = 0x50494E54
 """Marks the file as ours: `PINT` in ASCII."""
@@ -243,6 +243,7 @@ def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationSto
             raise DatabaseRefused(
                 f"cannot make {dsn.path}: {error.strerror}", next_step="name another file with --turns-db"
             ) from error
+        dsn = replace(dsn, path=real_path(dsn.path))
     database = Database(dsn)
     try:
         _require_ours(database)

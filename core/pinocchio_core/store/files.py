@@ -59,19 +59,37 @@ def require_plain_file(path: Path) -> None:
         raise DatabaseRefused(f"{path} is not a regular file", next_step="name another path")
 
 
-def loose_permissions(database: Path) -> list[str]:
-    """What of a database others may read or write, each with the command that closes it; nothing is changed."""
-    beside = [Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm", ".lock")]
-    copies = [each for each in database.parent.iterdir() if each.name.startswith(f"{database.name}.bak.")]
+def real_path(path: Path) -> Path:
+    """Where a link at the path leads to, the path where it is none: SQLite's own files and ours lie beside that."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def loose_permissions(database: Path, *folders: Path) -> list[str]:
+    """What of a database others may read or write, each with the command that closes it; nothing is changed.
+
+    `folders` are where backups are, if not beside it.
+    """
+    real = real_path(database)
+    turns = real.with_name(f"{database.stem}.turns.db")
+    own = [Path(f"{file}{suffix}") for file in (real, turns) for suffix in ("", "-wal", "-shm", ".lock")]
+    copies = (f"{database.name}.bak.", f"{real.name}.before-restore.")
+    places = dict.fromkeys([real.parent, database.parent, *(folder for folder in folders if folder.is_dir())])
+    kept = [each for place in places for each in sorted(place.iterdir()) if each.name.startswith(copies)]
     loose = []
-    for path in [*beside, *sorted(copies)]:
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-        except OSError:
-            continue
+    for path in [*own, *kept]:
+        mode = _mode(path)
         if mode & _OTHERS:
             loose.append(f"{path} has permissions {mode:04o}, so others can get at prompts: chmod 600 {path}")
-    mode = stat.S_IMODE(database.parent.stat().st_mode)
-    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
-        loose.append(f"others may put files into {database.parent} ({mode:04o}): chmod go-w {database.parent}")
+    for place in places:
+        mode = _mode(place)
+        if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+            loose.append(f"others may put files into {place} ({mode:04o}): chmod go-w {place}")
     return loose
+
+
+def _mode(path: Path) -> int:
+    """The permissions of a file, 0 where there is none."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0

@@ -12,7 +12,7 @@ from pinocchio_core.store import migrations
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.faults import faults, is_locked
-from pinocchio_core.store.files import create_file, require_plain_file
+from pinocchio_core.store.files import create_file, real_path, require_plain_file
 from pinocchio_core.store.library import connected, library, sqlite_version
 
 _PAUSE_S = 0.01
@@ -44,7 +44,8 @@ def open_database(dsn: Dsn) -> Opened:
     if dsn.path is not None:
         with _refused(dsn.path):
             created = _prepare(dsn, dsn.path)
-        path, dsn = dsn.path, _as_writable(dsn, dsn.path)
+        path = real_path(dsn.path)
+        dsn = _as_writable(replace(dsn, path=path), path)
         if not created:
             _require_ours(dsn, path)
     database = Database(dsn, admit=lambda: _require_current(dsn))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.archive import is_archive
-from pinocchio_core.store.backup import copy_database, verify
+from pinocchio_core.store.backup import copy_database, free_name, verify
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.facts import VERSION_FLOOR, Facts
-from pinocchio_core.store.faults import is_locked
+from pinocchio_core.store.faults import fault_of, is_locked
 from pinocchio_core.store.files import create_file, require_plain_file, sync_folder
 from pinocchio_core.store.library import connected, library
 from pinocchio_core.store.opening import open_database
@@ -78,8 +78,12 @@ def restore_live(backup: Path, dsn: Dsn, *, now: datetime, progress: Progress = 
                 _set_floor(ready, floor, now)
                 kept = _kept_name(database, now)
                 create_file(kept)
-                copy_database(database, kept)
-                _overwrite(opened.database, ready)
+                try:
+                    copy_database(database, kept)
+                    _overwrite(opened.database, ready)
+                except BaseException:
+                    kept.unlink()
+                    raise
         finally:
             opened.database.close()
         return Restored(inspect_database(database), kept, floor)
@@ -88,6 +92,8 @@ def restore_live(backup: Path, dsn: Dsn, *, now: datetime, progress: Progress = 
 def _place(backup: Path, dsn: Dsn) -> Path:
     if dsn.path is None:
         raise DatabaseRefused("a database in memory cannot be restored", next_step="name a database file")
+    if dsn.read_only:
+        raise DatabaseRefused(f"{dsn.path} is opened read-only", next_step="name it without mode=ro")
     require_plain_file(dsn.path)
     if dsn.path.exists() and backup.exists() and dsn.path.samefile(backup):
         raise DatabaseRefused(f"{backup} is the database itself", next_step="name a backup of it")
@@ -117,7 +123,7 @@ def _ready(backup: Path, database: Path) -> Iterator[Path]:
         ) from error
     except library().errors as error:
         raise DatabaseRefused(
-            f"cannot put {backup} in the place of {database}: {error}",
+            f"cannot put {backup} in the place of {database}: {fault_of(error) or error}",
             next_step="end the programs that have it open, and check the free space; nothing was changed",
         ) from error
     finally:
@@ -169,7 +175,7 @@ def _keep(database: Path, now: datetime) -> Path:
 
 
 def _kept_name(database: Path, now: datetime) -> Path:
-    return database.with_name(f"{database.name}.before-restore.{now:%Y%m%d-%H%M%S}")
+    return free_name(database.with_name(f"{database.name}.before-restore.{now:%Y%m%d-%H%M%S}"))
 
 
 def _overwrite(target: Database, source: Path) -> None:

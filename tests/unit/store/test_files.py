@@ -2,12 +2,14 @@
 
 import os
 import stat
+import time
 
 import pytest
 
-from pinocchio_core.errors import DatabaseRefused
+from pinocchio_core.errors import DatabaseRefused, StoreUnavailable
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.files import loose_permissions
+from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
 
 
@@ -49,10 +51,54 @@ def test_what_others_can_get_at_is_said_with_the_remedy_and_left_as_it_is(store,
     assert (_mode(path), _mode(copy)) == (0o640, 0o644)
 
 
+def test_backups_elsewhere_what_restores_kept_and_conversations_are_looked_at_too(store, path, tmp_path):
+    elsewhere = tmp_path / "backups"
+    elsewhere.mkdir(mode=0o770)
+    elsewhere.chmod(0o770)
+    loose = [
+        path.with_name("profiles.turns.db"),
+        path.with_name("profiles.db.before-restore.20260223-220000"),
+        elsewhere / "profiles.db.bak.20260223-220000.jsonl",
+    ]
+    (elsewhere / "other.db").touch()
+    for each in loose:
+        each.touch()
+        each.chmod(0o604)
+    assert [notice.rpartition(": ")[2] for notice in loose_permissions(path, elsewhere, tmp_path / "missing")] == [
+        *(f"chmod 600 {each}" for each in loose),
+        f"chmod go-w {elsewhere}",
+    ]
+
+
 def test_a_link_to_a_file_of_the_same_user_is_followed(store, path, tmp_path):
     link = tmp_path / "link.db"
     link.symlink_to(path)
-    open_database(dsn_of_path(str(link))).database.close()
+    opened = open_database(dsn_of_path(str(link)))
+    opened.database.close()
+    assert opened.database.dsn.path == path
+
+
+def test_through_a_link_servers_share_the_gate_and_the_main_file_becomes_complete(store, path, tmp_path, add):
+    """SQLite's own files lie beside what a link leads to, and so do the lock and what the keeper looks at."""
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links/link.db"
+    link.symlink_to(path)
+    opened = open_database(dsn_of_path(f"{link}"))
+    keeper = Keeper(opened.database)
+    keeper.start()
+    try:
+        with opened.database.gate.hold(), pytest.raises(StoreUnavailable), store.database.gate.hold(timeout_ms=1):
+            pass
+        with opened.database.write():
+            opened.database.run("DELETE FROM server_facts")
+        deadline = time.monotonic() + 30
+        while path.with_name("profiles.db-wal").stat().st_size and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert path.with_name("profiles.db-wal").stat().st_size == 0
+    finally:
+        keeper.stop()
+        opened.database.close()
+    assert [each.name for each in link.parent.iterdir()] == ["link.db"]
 
 
 @pytest.mark.parametrize("target", ["nowhere", "/dev/null", "folder"])
