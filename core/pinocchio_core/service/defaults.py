@@ -45,6 +45,7 @@ class DefaultService:
         request = checked(body, SetDefault, target) if body.strip() else SetDefault()
         target.check()
         registry, slug = target.registry_slug(request.registry, self.default_registry), target.path_slug()
+        author = author.because(request.reason, target.reason)
         expected = request.expected_version or target.expected_version
         with self._store.write():
             parent = self._store.registries.read(registry)

@@ -7,6 +7,8 @@ from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.slugs import fold, has_control_characters, parse_slug, shown, trim
 from pinocchio_core.errors import Problem
 
+_LINE_ENDS_AND_TABS = str.maketrans(dict.fromkeys("\r\n\t"))
+
 
 def slug_problems(field: str, value: Any, *, what: str = "profile slug") -> Iterator[Problem]:
     """What is wrong with a slug; values that are no strings are the envelope's business, apart from none."""
@@ -32,6 +34,18 @@ def name_problem(field: str, value: Any, *, limit: int = limits.MAX_NAME_LENGTH)
         yield Problem(field=field, reason=f"must not hold control characters, got {shown(value)}")
     if len(trim(value)) > limit:
         yield Problem(field=field, reason=f"must have at most {limit} characters, has {len(trim(value))}")
+
+
+def reason_problem(field: str, value: Any) -> Iterator[Problem]:
+    """What is wrong with the reason for a change; it may have several lines."""
+    if not isinstance(value, str):
+        return
+    text = trim(value)
+    if has_control_characters(text.translate(_LINE_ENDS_AND_TABS)):
+        reason = f"must not hold control characters other than line ends and tabs, got {shown(text)}"
+        yield Problem(field=field, reason=reason)
+    if len(text) > limits.MAX_REASON_LENGTH:
+        yield Problem(field=field, reason=f"must have at most {limits.MAX_REASON_LENGTH} characters, has {len(text)}")
 
 
 def list_problems(field: str, value: Any, limit: int) -> Iterator[Problem]:

@@ -103,7 +103,7 @@ class ProfileService:
         """
         request = self._validation.request(body, CreateProfile, target=target)
         registry = target.registry_slug(request.registry, self.default_registry)
-        slug = parse_slug(request.slug or "")
+        slug, author = parse_slug(request.slug or ""), author.because(request.reason)
         self._store.registries.head(registry)
         draft = drafted(request, registry=registry, slug=slug, catalog=self._validation.catalog)
         self._validation.whole(draft, configs_too=False)
@@ -132,6 +132,7 @@ class ProfileService:
         """
         request = self._validation.request(body, PatchProfile, target=target)
         registry, slug = target.registry_slug(request.registry, self.default_registry), target.path_slug()
+        author = author.because(request.reason)
         for _ in self._attempts():
             row = self._read(registry, slug)
             old = self._profile_of(row)
@@ -156,6 +157,7 @@ class ProfileService:
         """
         request = self._validation.request(body, ReplaceProfile, target=target)
         registry, slug = target.registry_slug(request.registry, self.default_registry), target.path_slug()
+        author = author.because(request.reason)
         _require_writable(self._read(registry, slug))
         draft = drafted(request, registry=registry, slug=slug, catalog=self._validation.catalog)
         self._validation.whole(draft, configs_too=False)
@@ -177,6 +179,7 @@ class ProfileService:
         """
         target.check()
         registry, slug = target.registry_slug(None, self.default_registry), target.path_slug()
+        author = author.because(target.reason)
         with self._store.write():
             row = self._read(registry, slug)
             _require_writable(row)

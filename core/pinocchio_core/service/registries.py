@@ -51,7 +51,7 @@ class RegistryService:
             InvalidRequest, AlreadyExists, VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         request = checked(body, CreateRegistry, target, also=_new_problems)
-        slug = parse_slug(request.slug or "")
+        slug, author = parse_slug(request.slug or ""), author.because(request.reason)
         metadata = RegistryMetadata(
             created_at_ms=self._store.now_ms(), created_by=author.actor, updated_by=author.actor, source=author.source
         )
@@ -71,7 +71,7 @@ class RegistryService:
             InvalidRequest, RegistryNotFound, ProfileNotFound, VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         request = checked(body, PatchRegistry, target, also=_problems)
-        slug = target.path_slug()
+        slug, author = target.path_slug(), author.because(request.reason)
         with self._store.write():
             row = self._store.registries.read(slug)
             old = row.registry()
@@ -96,7 +96,7 @@ class RegistryService:
             InvalidRequest, RegistryNotFound, InUse, VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         target.check()
-        slug = target.path_slug()
+        slug, author = target.path_slug(), author.because(target.reason)
         with self._store.write():
             row = self._store.registries.read(slug)
             row.require_version(target.expected_version)

@@ -51,6 +51,7 @@ class PatchProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     metadata: SentMetadata | None = None
     extensions: dict[str, Raw] | None = None
     expected_version: Version | None = None
+    reason: str | None = None
     is_default: bool | None = None
 
 
@@ -65,10 +66,11 @@ class ReplaceProfile(PatchProfile, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class SetDefault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which registry, and the version of it that the client saw."""
+    """Which registry, the version of it that the client saw, and why."""
 
     registry: str | None = None
     expected_version: Version | None = None
+    reason: str | None = None
 
 
 class ChooseProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +89,7 @@ class PatchRegistry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     default_profile_slug: str | None = None
     metadata: SentMetadata | None = None
     expected_version: Version | None = None
+    reason: str | None = None
     is_default: bool | None = None
     profile_count: int | None = None
 

@@ -9,11 +9,11 @@ from msgspec import Struct
 from pinocchio_core.domain.slugs import parse_slug, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
 from pinocchio_core.service.envelope import open_envelope
-from pinocchio_core.service.names import registry_problems, same_slug, slug_problems
+from pinocchio_core.service.names import reason_problem, registry_problems, same_slug, slug_problems
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.store.rows import StoredProfile
 
-IN_PATH, IN_QUERY = "path.slug", "query.registry"
+IN_PATH, IN_QUERY, REASON_IN_QUERY = "path.slug", "query.registry", "query.reason"
 """The fields of problems that are not in the body."""
 
 
@@ -47,13 +47,17 @@ class Target(Struct, frozen=True, kw_only=True):
     conditions: Conditions = NO_CONDITIONS
     expected_version: int = 0
     """From the query; 0 is unchecked."""
+    reason: str | None = None
+    """From the query: why the change is made."""
     problems_outside: tuple[Problem, ...] = ()
     """What is wrong with the rest of the query and with headers."""
 
     def problems(self, tree: dict[str, Any] | None = None) -> Iterator[Problem]:
         """What is wrong with all that, and whether the body's slug is another one."""
         yield from self.problems_outside
+        yield from reason_problem(REASON_IN_QUERY, self.reason)
         body = tree or {}
+        yield from reason_problem("reason", body.get("reason"))
         in_body = body.get("registry")
         if not (isinstance(in_body, str) and trim(in_body)):
             yield from registry_problems(IN_QUERY, self.registry)

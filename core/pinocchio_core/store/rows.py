@@ -1,13 +1,14 @@
 """Rows of the database as values, and values as rows: where documents meet columns."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from pinocchio_core.domain.profile import Profile, decode_profile, encode_document
+from pinocchio_core.domain.slugs import trim
 from pinocchio_core.errors import RowUnreadable
 
 PROFILE_COLUMNS = (
@@ -38,6 +39,11 @@ class Author:
     actor: str
     source: str
     reason: str | None = None
+
+    def because(self, *reasons: str | None) -> "Author":
+        """The same one with the first reason that is more than white space, if there is one."""
+        given = next((text for reason in reasons if (text := trim(reason or ""))), None)
+        return self if given is None else replace(self, reason=given)
 
 
 class StoredProfile(Struct, frozen=True):

@@ -55,11 +55,12 @@ def target_of(
     slug: str | None = None,
     *,
     what: str = "profile slug",
-    version_in_query: bool = False,
+    in_query: bool = False,
     problems: Sequence[Problem] = (),
 ) -> Target:
     """What the request says in its path, its query and its headers.
 
+    `in_query`: the expected version and the reason, where they cannot be in a body.
     `problems` were found in the rest of the query; they are answered with all others.
     """
     env = req.env
@@ -68,13 +69,14 @@ def target_of(
         if_match=_tags("If-Match", env.get("HTTP_IF_MATCH"), found),
         if_none_match=_tags("If-None-Match", env.get("HTTP_IF_NONE_MATCH"), found),
     )
-    version = _number(req, "expected_version", 0, MAX_VERSION, found) if version_in_query else 0
+    version = _number(req, "expected_version", 0, MAX_VERSION, found) if in_query else 0
     return Target(
         slug=slug,
         what=what,
         registry=query(req, "registry"),
         conditions=conditions,
         expected_version=version or 0,
+        reason=query(req, "reason") if in_query else None,
         problems_outside=tuple(found),
     )
 

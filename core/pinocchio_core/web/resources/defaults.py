@@ -21,7 +21,7 @@ class DefaultResource(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Make the profile its registry's default."""
         outcome = self._defaults.set_default(
-            codec.target_of(req, slug, version_in_query=True),
+            codec.target_of(req, slug, in_query=True),
             codec.body_of(req, optional=True),
             author=codec.author_of(req),
         )

@@ -74,7 +74,7 @@ class ProfilesResource(Resource):
     def on_delete(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Delete one."""
         self._profiles.delete(
-            codec.target_of(req, slug, version_in_query=True),
+            codec.target_of(req, slug, in_query=True),
             author=codec.author_of(req),
         )
         self._metrics.writes.labels("delete").inc()

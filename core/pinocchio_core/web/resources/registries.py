@@ -55,7 +55,7 @@ class RegistriesResource(Resource):
     def on_delete(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Delete an empty one."""
         self._registries.delete(
-            codec.target_of(req, slug, what="registry slug", version_in_query=True),
+            codec.target_of(req, slug, what="registry slug", in_query=True),
             author=codec.author_of(req),
         )
         self._metrics.writes.labels("delete_registry").inc()
