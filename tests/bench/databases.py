@@ -77,7 +77,7 @@ def _draft(host: Host) -> Profile:
     validation = Validation(host)
     request = validation.request(msgspec.json.encode(DOCUMENT), CreateProfile, target=Target())
     draft = drafted(request, registry=REGISTRY, slug="x", catalog=validation.catalog)
-    validation.whole(draft, configs_too=True)
+    validation.hooks(draft)
     return draft
 
 

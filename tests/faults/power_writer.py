@@ -14,10 +14,10 @@ import msgspec
 
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.health import RowHealth
-from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.rows import Author
@@ -47,15 +47,15 @@ class Writer:
             self.made += 1
             slug = f"p{self.made}-{os.getpid()}"
             body = _encode({"slug": slug, "runtime": {"system_prompt": self._text()}})
-            self._note(slug, self.service.create(Target(), body, author=AUTHOR).payload)
+            self._note(slug, self.service.write("create", Target(), body, author=AUTHOR).row.payload)
             self.slugs.append(slug)
         elif choice < 0.95:
             slug = self.rng.choice([*self.slugs, "default"])
             body = _encode({"description": self._text(1000), "runtime": {"system_prompt": self._text()}})
-            self._note(slug, self.service.patch(Target(slug=slug), body, author=AUTHOR).row.payload)
+            self._note(slug, self.service.write("update", Target(slug=slug), body, author=AUTHOR).row.payload)
         else:
             slug = self.slugs.pop(self.rng.randrange(len(self.slugs)))
-            self.service.delete(Target(slug=slug), author=AUTHOR)
+            self.service.write("delete", Target(slug=slug), author=AUTHOR)
             self._note(slug, b"null")
 
     def _text(self, longest=20_000):
@@ -72,7 +72,7 @@ def main(dsn, acks):
         with closing(database):
             store = Store(database)
             fill(store, host, registry=REGISTRY, strict=True)
-            service = ProfileService(store, host, RowHealth(store, Validation(host)), default_registry=REGISTRY)
+            service = ProfileWrites(store, host, RowHealth(store, Validation(host)), default_registry=REGISTRY)
             writer = writer or Writer(service, acks)
             writer.service = service
             for _ in range(WRITES):

@@ -63,7 +63,7 @@ def _expect_problem(answer, status, title, *fields):
     assert answer.headers["content-type"] == "application/problem+json"
     problem = json.loads(answer.body)
     required = {"type": str, "title": str, "status": int, "detail": str, "request_id": str, "code": str}
-    optional = {"errors": list, "next_step": str, "current": dict}
+    optional = {"errors": list, "next_step": str, "current": dict, "conflict": dict}
     assert required.keys() <= problem.keys() <= required.keys() | optional.keys()
     for member, value in problem.items():
         assert type(value) is (required | optional)[member], member
@@ -72,7 +72,7 @@ def _expect_problem(answer, status, title, *fields):
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert problem["code"].replace("_", "").isalnum()
     assert problem["code"].islower()
-    assert ("errors" in problem) == (status == 400)
+    assert ("errors" in problem) == (status == 400 or bool(fields))
     for error in problem.get("errors", ()):
         assert {"field", "reason"} <= error.keys() <= {"field", "reason", "expected", "actual"}
         assert all(isinstance(value, str) and value for value in error.values())

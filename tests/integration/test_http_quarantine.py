@@ -191,7 +191,9 @@ def test_profile_of_a_missing_plugin_is_listed_as_invalid_and_works(without, exp
 
     assert patched.json["runtime"] == {"middlewares": [{"name": "agentmode", "id": "a"}]}
     assert states(without) == {"using": "invalid"}
-    expect_problem(without.request("PUT", f"{PROFILES}/using", USING), 400, "validation error")
+    assert without.request("PUT", f"{PROFILES}/using", USING).json["warnings"] == item["problems"]
+    another = {"runtime": {"middlewares": [{"name": "agentmode", "id": "another"}]}}
+    expect_problem(without.request("PUT", f"{PROFILES}/using", another), 400, "validation error")
     assert without.request("PUT", f"{PROFILES}/using", {}).status == 200
     assert states(without) == {}
 

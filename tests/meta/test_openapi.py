@@ -28,6 +28,8 @@ BODIES = {
     "PatchProfile": requests.PatchProfile,
     "ReplaceProfile": requests.ReplaceProfile,
     "SetDefault": requests.SetDefault,
+    "BatchRequest": requests.BatchRequest,
+    "SentWrite": requests.SentWrite,
     "ResolveProfile": requests.ResolveProfile,
     "ChatRequest": requests.ChatRequest,
     "ChooseProfile": requests.ChooseProfile,
@@ -110,6 +112,7 @@ def test_openapi_request_schemas_have_the_limits_of_the_domain(document):
     assert schemas["MiddlewareUseInput"]["properties"]["id"]["maxLength"] == limits.MAX_NAME_LENGTH
     assert schemas["PatchProfile"]["properties"]["display_name"]["maxLength"] == limits.MAX_DISPLAY_NAME_LENGTH
     assert schemas["ExpectedVersion"]["maximum"] == limits.MAX_INTEGER
+    assert schemas["BatchRequest"]["properties"]["writes"]["maxItems"] == limits.MAX_BATCH
     assert schemas["Reason"]["maxLength"] == limits.MAX_REASON_LENGTH
     assert document["components"]["parameters"]["Limit"]["schema"]["maximum"] == limits.MAX_PAGE
     for bound in (limits.MAX_BODY_BYTES, limits.MAX_NODES, limits.MAX_DEPTH):

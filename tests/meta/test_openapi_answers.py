@@ -23,6 +23,7 @@ PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmo
 PROFILES = "/api/chat/profiles"
 REGISTRIES = "/api/chat/registries"
 CURRENT = "/api/chat/profile"
+BATCH = "/api/chat/batch"
 
 
 class Faulty:
@@ -112,6 +113,8 @@ PLACES = {
     "PatchProfile": ("PatchProfile", "PATCH", ONE, lambda sent: sent),
     "ReplaceProfile": ("ReplaceProfile", "PUT", ONE, lambda sent: sent),
     "SetDefault": ("SetDefault", "POST", f"{ONE}/default", lambda sent: sent),
+    "BatchRequest": ("BatchRequest", "POST", BATCH, lambda sent: {"writes": [{"op": "patch", "slug": "text"}]} | sent),
+    "SentWrite": ("BatchRequest", "POST", BATCH, lambda sent: {"writes": [{"op": "patch", "slug": "text"} | sent]}),
     "ResolveProfile": ("ResolveProfile", "POST", f"{ONE}/resolve", lambda sent: sent),
     "ChatRequest": ("ChatRequest", "POST", "/chat", lambda sent: {"prompt": "hello"} | sent),
     "ChooseProfile": ("ChooseProfile", "POST", CURRENT, lambda sent: {"slug": "text"} | sent),
@@ -148,6 +151,8 @@ def test_openapi_request_schema_refuses_what_the_app_refuses(app, contract, name
 
 ONLY_THE_CATALOG_REFUSES = {
     "RuntimeInput": [("tools", ["x"], "refused")],
+    # what a document may be depends on the op
+    "SentWrite": [("document", value, "refused") for value in ({"x": 1}, {"x": {}})],
     "MiddlewareUseInput": [
         ("name", "text", "refused"),
         ("config", {"x": 1}, "refused"),
@@ -248,6 +253,20 @@ def test_openapi_responses_are_what_the_app_answers(app, contract):
         ("listEngineSchemas", "GET", "/api/chat/schemas/engines", None, {}, 200),
         ("setDefaultProfile", "POST", f"{PROFILES}/whole/default", None, {}, 200),
         ("setDefaultProfile", "POST", f"{PROFILES}/agent/default", {"expected_version": 1}, {}, 409),
+        ("createProfile", "POST", f"{PROFILES}?dry_run=true", {"slug": "tried"}, {}, 200),
+        ("patchProfile", "PATCH", f"{PROFILES}/whole?dry_run=true", {"description": "d"}, {}, 200),
+        ("replaceProfile", "PUT", f"{PROFILES}/whole?dry_run=true", {}, {}, 200),
+        ("deleteProfile", "DELETE", f"{PROFILES}/agent?dry_run=true", None, {}, 200),
+        ("deleteProfile", "DELETE", f"{PROFILES}/agent?dry_run=1", None, {}, 400),
+        ("setDefaultProfile", "POST", f"{PROFILES}/agent/default?dry_run=true", None, {}, 200),
+        ("createRegistry", "POST", f"{REGISTRIES}?dry_run=true", {"slug": "tried"}, {}, 200),
+        ("patchRegistry", "PATCH", f"{REGISTRIES}/default?dry_run=true", {"description": "d"}, {}, 200),
+        ("patchProfile", "PATCH", f"{PROFILES}/whole", {"description": "d", "expected_version": 1}, {}, 409),
+        ("writeProfiles", "POST", BATCH, {"writes": [{"op": "patch", "slug": "whole"}]}, {}, 200),
+        ("writeProfiles", "POST", f"{BATCH}?dry_run=true", {"writes": [{"op": "delete", "slug": "agent"}]}, {}, 200),
+        ("writeProfiles", "POST", BATCH, {"writes": [{"op": "delete", "slug": "nope"}]}, {}, 404),
+        ("writeProfiles", "POST", BATCH, {"writes": [{"op": "create", "slug": "whole"}]}, {}, 409),
+        ("writeProfiles", "POST", BATCH, {"writes": []}, {}, 400),
         ("deleteProfile", "DELETE", f"{PROFILES}/whole", None, {}, 409),
         ("deleteProfile", "DELETE", f"{PROFILES}/agent", None, {}, 204),
         ("readCurrentProfile", "GET", CURRENT, None, {}, 200),

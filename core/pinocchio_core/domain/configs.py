@@ -63,8 +63,8 @@ def stored_form(
     """The uses without configs, and the extensions with all configs in them.
 
     `extensions` has canonical keys, `key_of` gives the extension key for a middleware's name, `holds_configs` says
-    whether an extension is known to hold configs and is sound. An inline config wins over one in the extension.
-    Values that need no change stay as the bytes they are.
+    whether an extension is meant to hold configs. An inline config wins over one in the extension, and replaces an
+    extension that holds none. Values that need no change, or can have none, stay as the bytes they are.
     """
     plain = tuple(sent.use() for sent in uses)
     inline: dict[str, dict[str, Raw]] = {}
@@ -78,9 +78,13 @@ def stored_form(
 
 
 def _with_instances(extension: Raw | None, inline: Mapping[str, Raw]) -> Raw:
-    value: dict[str, Any] = {} if extension is None else msgspec.json.decode(extension, type=dict[str, Raw])
-    instances: dict[str, Raw] = msgspec.json.decode(value.get("instances", b"{}"), type=dict[str, Raw])
-    if extension is not None and not inline and all(canonical_slot(slot) == slot for slot in instances):
+    try:
+        value: dict[str, Any] = {} if extension is None else msgspec.json.decode(extension, type=dict[str, Raw])
+        instances: dict[str, Raw] = msgspec.json.decode(value.get("instances", b"{}"), type=dict[str, Raw])
+    except msgspec.ValidationError:  # stored while nobody knew what it is for
+        value, instances = {}, {}
+    as_they_are = slot_clashes(instances) or all(canonical_slot(slot) == slot for slot in instances)
+    if extension is not None and not inline and as_they_are:
         return extension
     renamed = {canonical_slot(slot): config for slot, config in instances.items()}
     return Raw(msgspec.json.encode(value | {"instances": renamed | dict(inline)}))

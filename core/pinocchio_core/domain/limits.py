@@ -14,6 +14,8 @@ MAX_EXTENSIONS = 200
 MAX_NAME_LENGTH = 128
 """Characters of an id, a tag, a tool name or an override key."""
 MAX_DISPLAY_NAME_LENGTH = 256
+MAX_BATCH = 100
+"""Writes in one request for several."""
 MAX_REASON_LENGTH = 500
 """Characters of the reason for a change."""
 MAX_PAGE = 1000

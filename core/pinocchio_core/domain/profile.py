@@ -137,6 +137,13 @@ def canonical_json(value: bytes | Raw) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(value), order="sorted")
 
 
+def content_of(profile: Profile) -> dict[str, Any]:
+    """The document as plain JSON values, without what the server itself says of it."""
+    document: dict[str, Any] = msgspec.json.decode(encode_document(profile))
+    document["metadata"] = {"tags": list(profile.metadata.tags)} if profile.metadata.tags else {}
+    return document
+
+
 def same_content(one: Profile, other: Profile) -> bool:
     """Whether two profiles mean the same, whatever their metadata apart from tags and however written."""
     parts, others = _parts(one), _parts(other)

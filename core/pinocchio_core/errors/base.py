@@ -1,5 +1,6 @@
 """What every exception of this program is, and `Problem`, the unit of bad input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,8 @@ class PinocchioError(Exception):
 
     next_step: str | None = None
     """One sentence: what to do now."""
+    refused: Sequence[Problem] = ()
+    """Of a request of several writes: those that are refused, and why; this is the first of them."""
 
 
 class RequestError(PinocchioError):

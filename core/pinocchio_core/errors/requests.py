@@ -123,6 +123,7 @@ class VersionConflict(Conflict):
 
     def __init__(self, what: str, *, expected: int, actual: int, current: dict[str, Any] | None = None) -> None:
         self.expected, self.actual, self.current = expected, actual, current
+        self.conflict: dict[str, Any] | None = None
         super().__init__(f"{what} version conflict: expected={expected} actual={actual}")
 
 
@@ -155,6 +156,7 @@ class PreconditionFailed(RequestError):
 
     def __init__(self, header: str, *, current: dict[str, Any] | None = None) -> None:
         self.current = current
+        self.conflict: dict[str, Any] | None = None
         super().__init__(f"the condition in {header} does not hold")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.configs import canonical_slot, slot_clashes
-from pinocchio_core.domain.profile import Profile, slot_of
+from pinocchio_core.domain.profile import slot_of
 from pinocchio_core.domain.slugs import parse_extension_key, shown, trim
 from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
@@ -14,10 +14,12 @@ from pinocchio_core.service.envelope import objects_at, value_at
 from pinocchio_core.service.names import count_problem, name_problem
 
 USES = "runtime.middlewares"
+SENT_AS = " (sent as "
+"""Begins what a reason says besides where a config was sent elsewhere than beside its use."""
 
 
 @dataclass(frozen=True)
-class _Use:
+class Use:
     """A use in a request, as far as it is sound."""
 
     index: int
@@ -27,10 +29,12 @@ class _Use:
 
     @property
     def field(self) -> str:
+        """Its path in the document."""
         return f"{USES}[{self.index}]"
 
     @property
     def slot(self) -> str:
+        """Where its config is in the extension."""
         return slot_of(self.id)
 
 
@@ -40,7 +44,7 @@ def use_problems(tree: dict[str, Any], catalog: Catalog, *, new: bool) -> Iterat
     Where the profile is `new`, or the request replaces its extensions too, a use without a config has none.
     """
     yield from count_problem(USES, value_at(tree, "runtime", "middlewares"), limits.MAX_MIDDLEWARES)
-    uses = _uses(tree)
+    uses = uses_of(tree)
     seen: set[str] = set()
     for use in uses:
         yield from _name_problems(use, catalog)
@@ -76,25 +80,17 @@ def extension_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Probl
                 yield Problem(field=field, reason=str(found), expected=found.expected, actual=found.actual)
 
 
-def missing_config_problems(profile: Profile, catalog: Catalog) -> Iterator[Problem]:
-    """What is wrong with the configs that the uses of a whole profile have, also where they have none."""
-    for index, use in enumerate(profile.runtime.middlewares or ()):
-        entry = catalog.middlewares.get(use.name)
-        if entry:
-            config = profile.config_of(use, version=entry.definition.version)
-            yield from _as_problems(entry, config, f"{USES}[{index}].config")
-
-
-def _uses(tree: dict[str, Any]) -> list[_Use]:
+def uses_of(tree: dict[str, Any]) -> list[Use]:
+    """The uses of middlewares in a document, as far as they are sound."""
     found = []
     for index, item in list(objects_at(tree, "runtime", "middlewares"))[: limits.MAX_MIDDLEWARES]:
         name, use_id = item.get("name"), item.get("id")
         if (name is None or isinstance(name, str)) and (use_id is None or isinstance(use_id, str)):
-            found.append(_Use(index, trim(name or ""), trim(use_id or ""), item.get("config")))
+            found.append(Use(index, trim(name or ""), trim(use_id or ""), item.get("config")))
     return found
 
 
-def _name_problems(use: _Use, catalog: Catalog) -> Iterator[Problem]:
+def _name_problems(use: Use, catalog: Catalog) -> Iterator[Problem]:
     if not use.name:
         yield Problem(field=f"{use.field}.name", reason="must not be empty")
     elif use.name not in catalog.middlewares:
@@ -103,7 +99,7 @@ def _name_problems(use: _Use, catalog: Catalog) -> Iterator[Problem]:
         yield Problem(field=f"{use.field}.config", reason="must be an object", expected="object")
 
 
-def _missing_ids(uses: list[_Use]) -> Iterator[Problem]:
+def _missing_ids(uses: list[Use]) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for use in uses:
         if use.id or not use.name:
@@ -115,10 +111,10 @@ def _missing_ids(uses: list[_Use]) -> Iterator[Problem]:
         first.setdefault(use.name, use.index)
 
 
-def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog, *, complete: bool) -> Iterator[Problem]:
+def _config_problems(tree: dict[str, Any], uses: list[Use], catalog: Catalog, *, complete: bool) -> Iterator[Problem]:
     by_slot = {(use.name, use.slot): use for use in uses}
     sent: set[tuple[str, str]] = set()
-    for entry, field, value in _middleware_extensions(tree, catalog):
+    for entry, field, value in config_extensions(tree, catalog):
         yield from _instance_problems(entry, field, value, by_slot)
         instances = value.get("instances") if isinstance(value, dict) else None
         slots = instances if isinstance(instances, dict) else ()
@@ -130,7 +126,7 @@ def _config_problems(tree: dict[str, Any], uses: list[_Use], catalog: Catalog, *
             yield from _as_problems(entry_of_use, use.config or {}, f"{use.field}.config")
 
 
-def _middleware_extensions(tree: dict[str, Any], catalog: Catalog) -> Iterator[tuple[MiddlewareEntry, str, Any]]:
+def config_extensions(tree: dict[str, Any], catalog: Catalog) -> Iterator[tuple[MiddlewareEntry, str, Any]]:
     """The extensions that hold configs of installed middlewares, with their fields and values."""
     extensions = tree.get("extensions")
     for raw, value in extensions.items() if isinstance(extensions, dict) else ():
@@ -143,7 +139,7 @@ def _middleware_extensions(tree: dict[str, Any], catalog: Catalog) -> Iterator[t
 
 
 def _instance_problems(
-    entry: MiddlewareEntry, field: str, value: Any, by_slot: dict[tuple[str, str], _Use]
+    entry: MiddlewareEntry, field: str, value: Any, by_slot: dict[tuple[str, str], Use]
 ) -> Iterator[Problem]:
     instances = value.get("instances") if isinstance(value, dict) else None
     hollow = value | {"instances": {}} if isinstance(instances, dict) else value
@@ -161,7 +157,7 @@ def _instance_problems(
         if use is None:
             yield from _as_problems(entry, config, own)
         elif use.config is None:
-            yield from _as_problems(entry, config, f"{use.field}.config", origin=f" (sent as {own})")
+            yield from _as_problems(entry, config, f"{use.field}.config", origin=f"{SENT_AS}{own})")
 
 
 def _as_problems(entry: MiddlewareEntry, config: Any, field: str, *, origin: str = "") -> Iterator[Problem]:

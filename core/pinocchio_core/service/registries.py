@@ -1,8 +1,10 @@
 """Use cases of registries themselves: list, read, create, change, delete."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec import structs, to_builtins
 
 from pinocchio_core.domain import limits
@@ -12,11 +14,20 @@ from pinocchio_core.errors import InUse, Problem, ProfileNotFound, RowUnreadable
 from pinocchio_core.service.drafts import names_of, text_of
 from pinocchio_core.service.envelope import value_at
 from pinocchio_core.service.names import list_problems, name_problem, slug_problems
+from pinocchio_core.service.outcomes import trial
 from pinocchio_core.service.requests import CreateRegistry, PatchRegistry
 from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+
+
+@dataclass(frozen=True)
+class RegistryOutcome:
+    """What a change of a registry came to."""
+
+    before: StoredRegistry | None
+    row: StoredRegistry | None
 
 
 class RegistryService:
@@ -44,7 +55,14 @@ class RegistryService:
         document["metadata"] |= {"version": row.version, "updated_at_ms": row.updated_at_ms}
         return {**document, "profile_count": row.profile_count, "is_default": row.slug == self.default_registry}
 
-    def create(self, target: Target, body: bytes, *, author: Author) -> StoredRegistry:
+    def trial(self, outcome: RegistryOutcome) -> dict[str, Any]:
+        """The answer where a change was only tried."""
+        before, after = (
+            None if row is None else msgspec.json.encode(self.document(row)) for row in (outcome.before, outcome.row)
+        )
+        return trial(before, after)
+
+    def create(self, target: Target, body: bytes, *, author: Author) -> RegistryOutcome:
         """Add an empty registry.
 
         Raises:
@@ -56,15 +74,15 @@ class RegistryService:
             created_at_ms=self._store.now_ms(), created_by=author.actor, updated_by=author.actor, source=author.source
         )
         draft = _changed(Registry(slug=slug, metadata=metadata), request, author)
-        with self._store.write():
+        with self._store.write(dry_run=target.dry_run):
             existing = self._store.registries.read(slug) if self._store.registries.exists(slug) else None
             target.conditions.check(existing)
             self._store.registries.insert(draft, author)
             if request.expected_version:
                 raise VersionConflict(f'registry "{slug}"', expected=request.expected_version, actual=0)
-            return self._store.registries.read(slug)
+            return RegistryOutcome(None, self._store.registries.read(slug))
 
-    def patch(self, target: Target, body: bytes, *, author: Author) -> StoredRegistry:
+    def patch(self, target: Target, body: bytes, *, author: Author) -> RegistryOutcome:
         """Change a registry; what is stored already is not written again.
 
         Raises:
@@ -72,7 +90,7 @@ class RegistryService:
         """
         request = checked(body, PatchRegistry, target, also=_problems)
         slug, author = target.path_slug(), author.because(request.reason)
-        with self._store.write():
+        with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
             old = row.registry()
             draft = _changed(old, request, author)
@@ -85,11 +103,11 @@ class RegistryService:
                 draft, metadata=structs.replace(draft.metadata, updated_by=old.metadata.updated_by)
             )
             if unchanged == old:
-                return row
+                return RegistryOutcome(row, row)
             self._store.registries.replace(draft, version=row.version, op="update_registry", author=author)
-            return self._store.registries.read(slug)
+            return RegistryOutcome(row, self._store.registries.read(slug))
 
-    def delete(self, target: Target, *, author: Author) -> None:
+    def delete(self, target: Target, *, author: Author) -> RegistryOutcome:
         """Remove an empty registry.
 
         Raises:
@@ -97,7 +115,7 @@ class RegistryService:
         """
         target.check()
         slug, author = target.path_slug(), author.because(target.reason)
-        with self._store.write():
+        with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
             row.require_version(target.expected_version)
             target.conditions.check(row)
@@ -110,6 +128,7 @@ class RegistryService:
                     f'registry "{slug}" has {row.profile_count} profiles', next_step="delete its profiles first"
                 )
             self._store.registries.delete(slug, version=row.version, author=author)
+        return RegistryOutcome(row, None)
 
 
 def _problems(tree: dict[str, Any]) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from pinocchio_core.domain.configs import SentUse
 
@@ -53,6 +53,8 @@ class PatchProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expected_version: Version | None = None
     reason: str | None = None
     is_default: bool | None = None
+    warnings: Any = None
+    """The server's, from the answer of a write; ignored."""
 
 
 class CreateProfile(PatchProfile, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +80,24 @@ class ChooseProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     slug: str | None = None
     registry: str | None = None
+
+
+class SentWrite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One write of several; `document` is the body of the request that does it alone."""
+
+    op: str | None = None
+    slug: str | None = None
+    registry: str | None = None
+    expected_version: Version | None = None
+    document: Raw | UnsetType = UNSET
+
+
+class BatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several writes, each a `SentWrite`; registry and reason are those of all that have none."""
+
+    registry: str | None = None
+    reason: str | None = None
+    writes: tuple[Raw, ...] | None = None
 
 
 class PatchRegistry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

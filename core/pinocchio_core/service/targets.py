@@ -11,7 +11,7 @@ from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
 from pinocchio_core.service.envelope import open_envelope
 from pinocchio_core.service.names import reason_problem, registry_problems, same_slug, slug_problems
 from pinocchio_core.store.registries import StoredRegistry
-from pinocchio_core.store.rows import StoredProfile
+from pinocchio_core.store.rows import Author, StoredProfile
 
 IN_PATH, IN_QUERY, REASON_IN_QUERY = "path.slug", "query.registry", "query.reason"
 """The fields of problems that are not in the body."""
@@ -49,6 +49,10 @@ class Target(Struct, frozen=True, kw_only=True):
     """From the query; 0 is unchecked."""
     reason: str | None = None
     """From the query: why the change is made."""
+    dry_run: bool = False
+    """From the query: whether the change is only tried."""
+    place: str = ""
+    """Where it is in a request of several, `writes[3]`."""
     problems_outside: tuple[Problem, ...] = ()
     """What is wrong with the rest of the query and with headers."""
 
@@ -88,12 +92,18 @@ class Target(Struct, frozen=True, kw_only=True):
         return parse_slug(self.slug or "")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A profile after a request that may have had nothing to change."""
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What every change says: of which profile, by whom, and under which conditions."""
 
-    row: StoredProfile
-    written: bool
+    registry: str
+    slug: str
+    author: Author
+    expected_version: int
+    """0 is unchecked."""
+    conditions: Conditions
+    place: str = ""
+    """Where it is in a request of several, `writes[3]`."""
 
 
 R = TypeVar("R", bound=Struct)

@@ -1,21 +1,24 @@
 """Whether a profile may be written: its fields, then schemas of plugins, then hooks of plugins.
 
 Everything that is wrong with a request by itself is found at once; what depends on the stored profile comes after.
+What was wrong with the stored profile already does not stop a change of it; see `ratchet`.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.json_text import WHOLE
-from pinocchio_core.domain.profile import Profile
+from pinocchio_core.domain.profile import Profile, encode_document
 from pinocchio_core.domain.slugs import trim
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
-from pinocchio_core.service import configs, engines, names
+from pinocchio_core.service import configs, engines, names, ratchet
 from pinocchio_core.service.envelope import value_at
 from pinocchio_core.service.overrides import unknown_tool
 from pinocchio_core.service.requests import CreateProfile, PatchProfile
@@ -23,75 +26,142 @@ from pinocchio_core.service.targets import Target, opened
 
 P = TypeVar("P", bound=PatchProfile)
 
+_MOST_SOUND: Final = 4096
+"""Documents that are remembered as sound, 32 bytes each."""
+
 
 class Validation:
     """Checks requests and profiles against the catalog of a host."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._sound: set[bytes] = set()
+        """What was found without fault stays so: the schemas are the same as long as the program runs."""
 
     @property
     def catalog(self) -> Catalog:
         """What may be used."""
         return self._host.catalog
 
-    def request(self, body: bytes, kind: type[P], *, target: Target) -> P:
+    def request(
+        self, body: bytes, kind: type[P], *, target: Target, stored: Callable[[P], Profile | None] = lambda _: None
+    ) -> P:
         """The request that `body` is, about what `target` names in the path and the query.
+
+        `stored` finds the profile that is to be changed, `None` where there is none: what was wrong with it before
+        is not held against the request.
 
         Raises:
             InvalidRequest: with every problem that can be seen without the stored profile.
         """
         tree, request, problems = opened(body, kind, target)
-        problems += self._request_problems(tree, kind)
+        if kind is CreateProfile and (target.slug is None or tree.get("slug") is not None):
+            problems += names.slug_problems("slug", tree.get("slug"))
+        problems += _problems(tree, self.catalog, complete=kind is not PatchProfile)
+        if problems and request is not None and (old := stored(request)):
+            problems = self._sorted(problems, tree, old).fresh
         if problems or request is None:
             raise InvalidRequest(problems, next_step=self._next_step(problems))
         return request
 
-    def whole(self, profile: Profile, *, configs_too: bool) -> None:
-        """Check a profile that is about to be written, apart from what `request` has checked.
-
-        `configs_too`: also what its uses of middlewares have as configs, where the change touches these.
+    def hooks(self, profile: Profile) -> None:
+        """Ask plugins about a new profile that `request` has nothing against.
 
         Raises:
             InvalidRequest: with every problem.
             HookFailed: a plugin raised.
         """
-        problems = list(configs.missing_config_problems(profile, self.catalog)) if configs_too else []
-        problems = problems or self._host.validate(profile)
+        self._refuse(self._host.validate(profile))
+
+    def change(self, draft: Profile, old: Profile) -> tuple[Problem, ...]:
+        """Check a whole profile that is to be stored in the place of `old`.
+
+        Returns what is wrong with it and with `old` alike.
+
+        Raises:
+            InvalidRequest: with every problem that `old` does not have.
+            HookFailed: a plugin raised.
+        """
+        known: list[Problem] = []
+        problems = self._document_problems(draft)
         if problems:
-            raise InvalidRequest(problems, next_step=self._next_step(problems))
+            fresh, known = self._sorted(problems, _tree(draft), old)
+            self._refuse(fresh)
+        problems = self._host.validate(draft)
+        if problems:
+            keys = ratchet.keys_of(self._host.validate(old), _tree(old), self.catalog)
+            fresh, of_hooks = ratchet.sort(problems, _tree(draft), keys, self.catalog)
+            self._refuse(fresh)
+            known += of_hooks
+        return tuple(known)
 
     def stored_problems(self, payload: bytes) -> list[Problem]:
         """What the schemas of the installed plugins have against a stored document; plugins' hooks are not asked."""
         try:
-            tree = msgspec.json.decode(payload, type=dict[str, Any])
-            problems = list(configs.use_problems(tree, self.catalog, new=True))
-            problems += configs.extension_problems(tree, self.catalog)
-            return problems + list(_tool_problems(value_at(tree, "runtime", "tools"), self.catalog))
+            return list(_problems(msgspec.json.decode(payload, type=dict[str, Any]), self.catalog, complete=True))
         except RecursionError:
             return [Problem(field=WHOLE, reason="is nested too deep to be checked")]
 
-    def _request_problems(self, tree: dict[str, Any], kind: type[PatchProfile]) -> Iterator[Problem]:
-        if kind is CreateProfile:
-            yield from names.slug_problems("slug", tree.get("slug"))
-        yield from names.registry_problems("registry", tree.get("registry"))
-        display_name = tree.get("display_name")
-        yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
-        yield from configs.use_problems(tree, self.catalog, new=kind is not PatchProfile)
-        yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
-        settings = value_at(tree, "runtime", "step_settings_patch")
-        yield from names.settings_problems(settings)
-        yield from engines.settings_problems(settings, self.catalog)
-        yield from _tool_problems(value_at(tree, "runtime", "tools"), self.catalog)
-        yield from names.policy_problems(tree.get("policy"))
-        yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
-        yield from configs.extension_problems(tree, self.catalog)
+    def _document_problems(self, profile: Profile) -> list[Problem]:
+        sound = _fingerprint(profile)
+        if sound in self._sound:
+            return []
+        problems = self.stored_problems(encode_document(profile))
+        if not problems:
+            if len(self._sound) >= _MOST_SOUND:
+                self._sound.clear()
+            self._sound.add(sound)
+        return problems
+
+    def _sorted(self, problems: list[Problem], tree: dict[str, Any], old: Profile) -> ratchet.Sorted:
+        keys = ratchet.keys_of(self._document_problems(old), _tree(old), self.catalog)
+        return ratchet.sort(problems, tree, keys, self.catalog)
+
+    def _refuse(self, problems: Sequence[Problem]) -> None:
+        if problems:
+            raise InvalidRequest(problems, next_step=self._next_step(problems))
 
     def _next_step(self, problems: Sequence[Problem]) -> str:
         if any(problem.field.startswith(configs.USES) for problem in problems):
             known = ", ".join(sorted(self.catalog.middlewares)) or "none"
             return f"see GET /api/chat/schemas/middlewares for what may be used here ({known})"
         return "correct every field that is listed in errors and send the request again"
+
+
+def _tree(profile: Profile) -> dict[str, Any]:
+    tree: dict[str, Any] = msgspec.json.decode(encode_document(profile))
+    return tree
+
+
+def _fingerprint(profile: Profile) -> bytes:
+    """Of all that is checked: one for profiles that differ in free text and in what the server says of them."""
+    checked = structs.replace(
+        profile,
+        registry="",
+        slug="",
+        description=None,
+        runtime=structs.replace(profile.runtime, system_prompt=None),
+        metadata=structs.replace(
+            profile.metadata, version=0, created_at_ms=0, updated_at_ms=0, created_by="", updated_by="", source=""
+        ),
+    )
+    return hashlib.sha256(encode_document(checked)).digest()
+
+
+def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool) -> Iterator[Problem]:
+    """What is wrong with a document as it is sent or stored; `complete`: what it does not have is not there."""
+    yield from names.registry_problems("registry", tree.get("registry"))
+    display_name = tree.get("display_name")
+    yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
+    yield from configs.use_problems(tree, catalog, new=complete)
+    yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
+    settings = value_at(tree, "runtime", "step_settings_patch")
+    yield from names.settings_problems(settings)
+    yield from engines.settings_problems(settings, catalog)
+    yield from _tool_problems(value_at(tree, "runtime", "tools"), catalog)
+    yield from names.policy_problems(tree.get("policy"))
+    yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
+    yield from configs.extension_problems(tree, catalog)
 
 
 def _tool_problems(tools: Any, catalog: Catalog) -> Iterator[Problem]:

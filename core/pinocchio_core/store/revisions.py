@@ -1,6 +1,6 @@
 """The append-only history: one row for each committed change, written in the change's own transaction."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.facts import VERSION_FLOOR
@@ -21,6 +21,20 @@ _LAST = (
 )
 
 
+_READ = (
+    "SELECT CAST(payload_json AS BLOB), reason FROM profile_revisions"
+    " WHERE registry_slug = ? AND slug = ? AND version = ? ORDER BY seq DESC LIMIT 1"
+)
+
+
+class Revision(NamedTuple):
+    """What a version of a profile or a registry was."""
+
+    payload: bytes | None
+    """The document; `None` for a deletion."""
+    reason: str | None
+
+
 class RevisionStore:
     """The history of every profile and registry."""
 
@@ -34,6 +48,11 @@ class RevisionStore:
         text = None if payload is None else payload.decode()
         values = (registry, slug, version, op, text, author.actor, author.source, author.reason, at_ms)
         self._database.run(_APPEND, values)
+
+    def read(self, registry: str, slug: str, version: int) -> Revision | None:
+        """One version, `None` where the history does not have it."""
+        rows = self._database.rows(_READ, (registry, slug, version))
+        return Revision(*rows[0]) if rows else None
 
     def first_version(self, registry: str, slug: str) -> int:
         """The version of what is created: above the highest that its slug ever had, and all there was before a restore.

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from pinocchio_core.domain.profile import Profile, decode_profile, encode_document
 from pinocchio_core.domain.slugs import trim
-from pinocchio_core.errors import RowUnreadable
+from pinocchio_core.errors import RowUnreadable, VersionConflict
 
 PROFILE_COLUMNS = (
     "registry_slug, slug, version, updated_at_ms, display_name, description, tags_json, item_json,"
@@ -67,7 +67,7 @@ class StoredProfile(Struct, frozen=True):
     @property
     def etag(self) -> str:
         """A strong validator of `document`: it changes with the content and with the default."""
-        return f'"{self.version}-{self.sha256[:16]}{"-default" if self.is_default else ""}"'
+        return etag_of(self.version, self.sha256, is_default=self.is_default)
 
     def current(self) -> dict[str, Any]:
         """What a client whose change comes too late is told of it."""
@@ -76,6 +76,13 @@ class StoredProfile(Struct, frozen=True):
             return {"version": self.version}
         metadata = profile.metadata
         return {"version": self.version, "updated_at_ms": metadata.updated_at_ms, "updated_by": metadata.updated_by}
+
+    def require_version(self, expected: int) -> None:
+        """Raise VersionConflict where a client expects another version; 0 is unchecked."""
+        if expected and expected != self.version:
+            raise VersionConflict(
+                f'profile "{self.slug}"', expected=expected, actual=self.version, current=self.current()
+            )
 
     @property
     def document(self) -> bytes:
@@ -107,6 +114,11 @@ class StoredProfile(Struct, frozen=True):
             return decode_profile(self.payload)
         except UNDECODABLE as error:
             raise self.unreadable(f"it is not a profile: {error}") from error
+
+
+def etag_of(version: int, sha256: str, *, is_default: bool) -> str:
+    """The validator of a version of a profile."""
+    return f'"{version}-{sha256[:16]}{"-default" if is_default else ""}"'
 
 
 def readable(row: StoredProfile) -> Profile | None:

@@ -1,7 +1,7 @@
 """The store as the services see it: its parts, and the writes that touch more than one of them."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import MappingProxyType
 
 from msgspec import structs
@@ -11,10 +11,15 @@ from pinocchio_core.store.database import Database
 from pinocchio_core.store.listing import Page, ProfileFilter, list_profiles
 from pinocchio_core.store.profiles import ProfileStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
+from pinocchio_core.store.revisions import RevisionStore
 from pinocchio_core.store.rows import Author, StoredProfile
 from pinocchio_core.store.scan import RowState
 
 _ALL_WELL: Mapping[str, RowState] = MappingProxyType({})
+
+
+class _TakenBack(Exception):
+    """Ends a transaction that is not to be kept."""
 
 
 class Store:
@@ -25,6 +30,7 @@ class Store:
         self.database = database
         self.registries = RegistryStore(database, clock=clock)
         self.profiles = ProfileStore(database, self.registries, clock=clock)
+        self.revisions = RevisionStore(database)
         self.now_ms = clock
 
     @property
@@ -32,9 +38,9 @@ class Store:
         """How long a write waits for others."""
         return self.database.dsn.busy_timeout_ms
 
-    def write(self) -> AbstractContextManager[None]:
-        """One transaction; see `Database.write`."""
-        return self.database.write()
+    def write(self, *, dry_run: bool = False) -> AbstractContextManager[None]:
+        """One transaction; see `Database.write`. With `dry_run` everything is taken back at its end."""
+        return self._taken_back() if dry_run else self.database.write()
 
     def list_profiles(
         self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState] = _ALL_WELL
@@ -64,6 +70,12 @@ class Store:
             except RowUnreadable:
                 self.registries.forget_default(row.registry)
         return version
+
+    @contextmanager
+    def _taken_back(self) -> Iterator[None]:
+        with suppress(_TakenBack), self.database.write():
+            yield
+            raise _TakenBack
 
     def close(self) -> None:
         """Close the database."""

@@ -6,6 +6,7 @@ import falcon
 import msgspec
 
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.batch import BatchService
 from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
@@ -16,11 +17,13 @@ from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.service.turn_requests import TurnRules
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.conversations import ConversationStore
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
 from pinocchio_core.web.components import AccessLog, RequestTrace
 from pinocchio_core.web.metrics import Metrics
+from pinocchio_core.web.resources.batch import BatchResource
 from pinocchio_core.web.resources.chat import ChatResource, ConversationsResource
 from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
 from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
@@ -57,15 +60,17 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.resp_options.secure_cookies_by_default = False
     errors.install(app)
 
-    service = ProfileService(store, host, health, default_registry=default_registry)
-    profiles = ProfilesResource(service, metrics, root=root)
-    defaults = DefaultService(store, host, default_registry=default_registry)
+    service = ProfileService(store, health, default_registry=default_registry)
+    writes = ProfileWrites(store, host, health, default_registry=default_registry)
+    profiles = ProfilesResource(service, writes, metrics, root=root)
+    defaults = DefaultService(store, default_registry=default_registry)
     registries = RegistriesResource(RegistryService(store, default_registry=default_registry), metrics, root=root)
     plugins = FixedJsonResource(msgspec.json.encode(host.documents()))
 
     app.add_route(f"{root}/api/chat/profiles", profiles, suffix="collection")
     app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
-    app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(defaults, metrics))
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(writes, metrics))
+    app.add_route(f"{root}/api/chat/batch", BatchResource(BatchService(writes), metrics))
     resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
     chats = ChatService(
         resolving,

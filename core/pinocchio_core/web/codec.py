@@ -81,6 +81,21 @@ def target_of(
     )
 
 
+def change_of(
+    req: falcon.Request, slug: str | None = None, *, what: str = "profile slug", in_query: bool = False
+) -> Target:
+    """As `target_of`, for a request that changes something and may only be tried."""
+    if not req.query_string:
+        return target_of(req, slug, what=what)
+    sent = req.get_param_as_list("dry_run")
+    problems = []
+    if sent not in (None, ["true"], ["false"]):  # nor blank: who tries must not find it done
+        told = shown(", ".join(sent))
+        problems.append(Problem(field="query.dry_run", reason=f"must be true or false, got {told}"))
+    target = target_of(req, slug, what=what, in_query=in_query, problems=problems)
+    return msgspec.structs.replace(target, dry_run=sent == ["true"])
+
+
 def names_of(req: falcon.Request, slug: str | None = None) -> Target:
     """The names in the path and the query, for requests that only read."""
     return Target(slug=slug, registry=query(req, "registry"))
@@ -103,6 +118,12 @@ def send_json(resp: falcon.Response, document: bytes | dict[str, Any] | list[Any
     """Answer with JSON, ready-made or to be encoded."""
     resp.data = document if isinstance(document, bytes) else _encode(document)
     resp.content_type = falcon.MEDIA_JSON
+
+
+def send_trial(resp: falcon.Response, document: dict[str, Any]) -> None:
+    """Answer what a change would come to."""
+    resp.set_header("Cache-Control", "no-store")
+    send_json(resp, document)
 
 
 def not_modified(req: falcon.Request, resp: falcon.Response, etag: str) -> bool:

@@ -7,6 +7,7 @@ import falcon
 import msgspec
 
 from pinocchio_core import errors
+from pinocchio_core.service.outcomes import told
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +51,17 @@ def problem_of(error: errors.PinocchioError) -> dict[str, Any]:
     status, title = row_of(type(error))
     code = getattr(error, "code", title.replace(" ", "_"))
     document = _problem(status, title, str(error), code)
-    if isinstance(error, errors.InvalidRequest):
-        document["errors"] = [msgspec.to_builtins(problem) for problem in error.problems]
-        document["errors"] = [{k: v for k, v in item.items() if v is not None} for item in document["errors"]]
+    problems = error.problems if isinstance(error, errors.InvalidRequest) else error.refused
+    if problems:
+        document["errors"] = told(problems)
     if isinstance(error, errors.EngineFailed) and error.status is not None:
         reason = f"the provider answered with status {error.status}"
         document["errors"] = [{"field": "engine", "reason": reason, "actual": str(error.status)}]
     if error.next_step:
         document["next_step"] = error.next_step
-    current = getattr(error, "current", None)
-    if current:
-        document["current"] = current
+    for member in ("current", "conflict"):
+        if value := getattr(error, member, None):
+            document[member] = value
     return document
 
 

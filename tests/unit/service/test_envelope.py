@@ -119,7 +119,8 @@ def test_open_envelope_names_an_unknown_field_and_the_nearest_known_one(document
 
 
 def test_open_envelope_lists_what_is_known_where_nothing_is_near() -> None:
-    assert problems({"xyzzy": 1}, SetDefault)["xyzzy"] == "unknown field; known here: expected_version, registry"
+    known = "unknown field; known here: expected_version, reason, registry"
+    assert problems({"xyzzy": 1}, SetDefault)["xyzzy"] == known
 
 
 def test_open_envelope_says_everything_at_once() -> None:

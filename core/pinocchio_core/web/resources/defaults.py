@@ -3,10 +3,11 @@
 import falcon
 
 from pinocchio_core.service.defaults import Choice, DefaultService, chosen_from
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
-from pinocchio_core.web.resources.profiles import send_profile
+from pinocchio_core.web.resources.profiles import send_outcome
 
 COOKIE = "chat_profile"
 
@@ -14,20 +15,15 @@ COOKIE = "chat_profile"
 class DefaultResource(Resource):
     """`/api/chat/profiles/{slug}/default`."""
 
-    def __init__(self, defaults: DefaultService, metrics: Metrics) -> None:
-        self._defaults = defaults
+    def __init__(self, writes: ProfileWrites, metrics: Metrics) -> None:
+        self._writes = writes
         self._metrics = metrics
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Make the profile its registry's default."""
-        outcome = self._defaults.set_default(
-            codec.target_of(req, slug, in_query=True),
-            codec.body_of(req, optional=True),
-            author=codec.author_of(req),
-        )
-        if outcome.written:
-            self._metrics.writes.labels("set_default").inc()
-        send_profile(resp, outcome.row)
+        target, body = codec.change_of(req, slug, in_query=True), codec.body_of(req, optional=True)
+        outcome = self._writes.write("set_default", target, body, author=codec.author_of(req))
+        send_outcome(resp, outcome, self._metrics)
 
 
 class CurrentResource(Resource):

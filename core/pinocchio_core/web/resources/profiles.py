@@ -4,7 +4,9 @@ import falcon
 
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import InvalidRequest, Problem
+from pinocchio_core.service.outcomes import Outcome
 from pinocchio_core.service.profiles import ProfileService
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
@@ -16,8 +18,9 @@ COLLECTION = "/api/chat/profiles"
 class ProfilesResource(Resource):
     """`/api/chat/profiles` and `/api/chat/profiles/{slug}`."""
 
-    def __init__(self, profiles: ProfileService, metrics: Metrics, *, root: str) -> None:
+    def __init__(self, profiles: ProfileService, writes: ProfileWrites, metrics: Metrics, *, root: str) -> None:
         self._profiles = profiles
+        self._writes = writes
         self._metrics = metrics
         self._root = root
 
@@ -35,15 +38,11 @@ class ProfilesResource(Resource):
 
     def on_post_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create one."""
-        row = self._profiles.create(
-            codec.target_of(req),
-            codec.body_of(req),
-            author=codec.author_of(req),
-        )
-        self._metrics.writes.labels("create").inc()
-        resp.status = falcon.HTTP_201
-        resp.set_header("Location", self._location(row))
-        send_profile(resp, row)
+        outcome = self._writes.write("create", codec.change_of(req), codec.body_of(req), author=codec.author_of(req))
+        if not outcome.dry_run:
+            resp.status = falcon.HTTP_201
+            resp.set_header("Location", self._location(outcome.row))
+        send_outcome(resp, outcome, self._metrics)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Read one, or with `raw=true` what is stored of it, whatever that is."""
@@ -56,29 +55,20 @@ class ProfilesResource(Resource):
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Replace one as a whole."""
-        row = self._profiles.replace(codec.target_of(req, slug), codec.body_of(req), author=codec.author_of(req))
-        self._metrics.writes.labels("replace").inc()
-        send_profile(resp, row)
+        target = codec.change_of(req, slug)
+        outcome = self._writes.write("replace", target, codec.body_of(req), author=codec.author_of(req))
+        send_outcome(resp, outcome, self._metrics)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Change one."""
-        outcome = self._profiles.patch(
-            codec.target_of(req, slug),
-            codec.body_of(req),
-            author=codec.author_of(req),
-        )
-        if outcome.written:
-            self._metrics.writes.labels("update").inc()
-        send_profile(resp, outcome.row)
+        target = codec.change_of(req, slug)
+        outcome = self._writes.write("update", target, codec.body_of(req), author=codec.author_of(req))
+        send_outcome(resp, outcome, self._metrics)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Delete one."""
-        self._profiles.delete(
-            codec.target_of(req, slug, in_query=True),
-            author=codec.author_of(req),
-        )
-        self._metrics.writes.labels("delete").inc()
-        resp.status = falcon.HTTP_204
+        target = codec.change_of(req, slug, in_query=True)
+        send_outcome(resp, self._writes.write("delete", target, author=codec.author_of(req)), self._metrics)
 
     def _send_raw(self, resp: falcon.Response, row: StoredProfile) -> None:
         """The entity tag is the row's, for a write's If-Match; damage does not change it, so nobody is told 304."""
@@ -99,7 +89,16 @@ def _wants_raw(req: falcon.Request) -> bool:
     return sent == "true"
 
 
-def send_profile(resp: falcon.Response, row: StoredProfile) -> None:
-    """Answer with a profile and its entity tag."""
-    resp.set_header("ETag", row.etag)
-    codec.send_json(resp, row.document)
+def send_outcome(resp: falcon.Response, outcome: Outcome, metrics: Metrics) -> None:
+    """Answer with what a profile is after a change, or would be, and count the change."""
+    if outcome.dry_run:
+        codec.send_trial(resp, outcome.trial)
+        return
+    if outcome.written:
+        metrics.writes.labels(outcome.op).inc()
+    document = outcome.document
+    if document is None:
+        resp.status = falcon.HTTP_204
+        return
+    resp.set_header("ETag", outcome.row.etag)
+    codec.send_json(resp, document)

@@ -2,7 +2,7 @@
 
 import falcon
 
-from pinocchio_core.service.registries import RegistryService
+from pinocchio_core.service.registries import RegistryOutcome, RegistryService
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
@@ -26,15 +26,12 @@ class RegistriesResource(Resource):
 
     def on_post_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create one."""
-        row = self._registries.create(
-            codec.target_of(req),
-            codec.body_of(req),
-            author=codec.author_of(req),
-        )
-        self._metrics.writes.labels("create_registry").inc()
-        resp.status = falcon.HTTP_201
-        resp.set_header("Location", f"{self._root}{COLLECTION}/{row.slug}")
-        self._send(resp, row)
+        target = codec.change_of(req)
+        outcome = self._registries.create(target, codec.body_of(req), author=codec.author_of(req))
+        if outcome.row and not target.dry_run:
+            resp.status = falcon.HTTP_201
+            resp.set_header("Location", f"{self._root}{COLLECTION}/{outcome.row.slug}")
+        self._answer(resp, outcome, "create_registry", dry_run=target.dry_run)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Read one."""
@@ -44,22 +41,25 @@ class RegistriesResource(Resource):
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Change one."""
-        row = self._registries.patch(
-            codec.target_of(req, slug, what="registry slug"),
-            codec.body_of(req),
-            author=codec.author_of(req),
-        )
-        self._metrics.writes.labels("update_registry").inc()
-        self._send(resp, row)
+        target = codec.change_of(req, slug, what="registry slug")
+        outcome = self._registries.patch(target, codec.body_of(req), author=codec.author_of(req))
+        self._answer(resp, outcome, "update_registry", dry_run=target.dry_run)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Delete an empty one."""
-        self._registries.delete(
-            codec.target_of(req, slug, what="registry slug", in_query=True),
-            author=codec.author_of(req),
-        )
-        self._metrics.writes.labels("delete_registry").inc()
-        resp.status = falcon.HTTP_204
+        target = codec.change_of(req, slug, what="registry slug", in_query=True)
+        outcome = self._registries.delete(target, author=codec.author_of(req))
+        self._answer(resp, outcome, "delete_registry", dry_run=target.dry_run)
+
+    def _answer(self, resp: falcon.Response, outcome: RegistryOutcome, op: str, *, dry_run: bool) -> None:
+        if dry_run:
+            codec.send_trial(resp, self._registries.trial(outcome))
+            return
+        self._metrics.writes.labels(op).inc()
+        if outcome.row is None:
+            resp.status = falcon.HTTP_204
+        else:
+            self._send(resp, outcome.row)
 
     def _send(self, resp: falcon.Response, row: StoredRegistry) -> None:
         resp.set_header("ETag", row.etag)
