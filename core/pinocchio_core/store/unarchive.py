@@ -25,6 +25,7 @@ from pinocchio_core.store.archive import (
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.faults import faults
+from pinocchio_core.store.library import connected
 from pinocchio_core.store.migrations import LATEST, migrate
 from pinocchio_core.store.original import LAYOUT
 
@@ -92,14 +93,15 @@ def rebuild(archive: Path, database: Path) -> None:
 
 @contextmanager
 def _new(path: Path) -> Iterator[Database]:
+    """An empty database at a path, and in the end all of it in that one file."""
     database = Database(dsn_of_path(str(path)))
     try:
         yield database
-        database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-        database.rows("PRAGMA journal_mode = DELETE")
     finally:
         database.close()
         Path(f"{path}.lock").unlink(missing_ok=True)
+    with connected(path, mode="rw") as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
 
 
 def _prepare(database: Database, header: Header, lines: _Lines) -> None:
