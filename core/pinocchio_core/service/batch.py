@@ -87,7 +87,7 @@ class BatchService:
         for write in writes:
             found += write.problems
             try:
-                if write.op in OPS:
+                if write.op in OPS or not write.problems:
                     plans.append(self._writes.plan(OPS[write.op], write.target, write.document, author=author))
             except InvalidRequest as error:
                 next_step = next_step or error.next_step

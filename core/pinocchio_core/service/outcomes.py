@@ -1,11 +1,10 @@
 """What a write came to, and what it would come to where it is only tried."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from pinocchio_core.domain.diffs import Operation, patch_between
 from pinocchio_core.domain.profile import Profile
@@ -16,8 +15,7 @@ Op = Literal["create", "update", "replace", "delete", "set_default"]
 """What is done to a profile, in the words of the history."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What one change of a profile came to."""
 
     op: Op

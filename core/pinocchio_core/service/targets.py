@@ -1,7 +1,6 @@
 """Which profile and which registry a request is about, and under which conditions."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -92,8 +91,7 @@ class Target(Struct, frozen=True, kw_only=True):
         return parse_slug(self.slug or "")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """What every change says: of which profile, by whom, and under which conditions."""
 
     registry: str

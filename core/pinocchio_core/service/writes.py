@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final, Literal
 
 from msgspec import structs
@@ -78,14 +77,14 @@ class ProfileWrites:
             _look(plans)
             idle = [outcome for plan in plans if (outcome := plan.idle())]
             if len(idle) == len(plans):
-                return [replace(outcome, dry_run=dry_run) for outcome in idle]
+                return [structs.replace(outcome, dry_run=dry_run) for outcome in idle]
             try:
                 with self._store.write(dry_run=dry_run):
                     outcomes = self._made(plans)
             except Moved:
                 continue
             if dry_run:
-                return [replace(outcome, dry_run=True) for outcome in outcomes]
+                return [structs.replace(outcome, dry_run=True) for outcome in outcomes]
             self._tell(plans, outcomes)
             return outcomes
         raise StoreUnavailable(f'profile "{plans[0].order.slug}" is being changed by too many others at once')
@@ -104,7 +103,9 @@ class ProfileWrites:
         registries = {outcome.row.registry for outcome in outcomes}
         defaults = {registry: self._store.registries.head(registry).default_profile_slug for registry in registries}
         return [
-            replace(each, row=structs.replace(each.row, is_default=defaults[each.row.registry] == each.row.slug))
+            structs.replace(
+                each, row=structs.replace(each.row, is_default=defaults[each.row.registry] == each.row.slug)
+            )
             for each in outcomes
         ]
 
