@@ -11,7 +11,7 @@ def test_lowest_requirements_are_the_lower_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     # the suite of the oldest versions does without the engine `local`, which has an env of its own
     declared = [*project["dependencies"], *project["optional-dependencies"]["openai"]]
-    lowest = re.findall(r"^([\w-]+==\S+)$", (ROOT / "tests/lowest-requirements.txt").read_text(), re.MULTILINE)
+    lowest = re.findall(r"^([\w.-]+==\S+)$", (ROOT / "tests/lowest-requirements.txt").read_text(), re.MULTILINE)
 
     assert sorted(lowest) == sorted(bound.replace(">=", "==") for bound in declared)
 

@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,7 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.HookFailed("acme", "pinocchio_validate_profile"),
     errors.SettingsError("--addr is no address", next_step="write HOST:PORT"),
     errors.DatabaseRefused("it is a folder", next_step="name a file"),
+    errors.FilesRefused([errors.FileProblem(Path("team.yaml"), 3, "slug", "is missing")]),
     errors.PluginsFailed(["acme 1.0: boom", "emca 2.0: bang"]),
 )
 

@@ -31,6 +31,7 @@
     └── StartupError                 the program cannot start; `exit_code` says which kind
         ├── SettingsError            a flag, variable or DSN is wrong (exit 2)
         ├── DatabaseRefused          the database cannot or must not be opened (exit 1)
+        ├── FilesRefused             files with profiles cannot be used; carries every FileProblem (exit 1)
         └── PluginsFailed            plugins are broken; carries one line for each (exit 1)
 
 The classes carry data and build their text from it. None of them knows HTTP: `web.errors` has the one table
@@ -41,6 +42,8 @@ from pinocchio_core.errors.base import MAX_PROBLEMS, PinocchioError, Problem, Re
 from pinocchio_core.errors.program import (
     DatabaseRefused,
     EngineFailed,
+    FileProblem,
+    FilesRefused,
     HookFailed,
     MiddlewareFailed,
     Overloaded,
@@ -82,6 +85,8 @@ __all__ = [
     "ConversationNotFound",
     "DatabaseRefused",
     "EngineFailed",
+    "FileProblem",
+    "FilesRefused",
     "HookFailed",
     "IdempotencyMismatch",
     "InUse",

@@ -1,9 +1,11 @@
 """What keeps the program from doing what a request or an operator wants."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from pinocchio_core.errors.base import PinocchioError
+from pinocchio_core.errors.base import MAX_PROBLEMS, PinocchioError
 
 
 class StoreUnavailable(PinocchioError):
@@ -116,3 +118,29 @@ class PluginsFailed(StartupError):
             next_step="repair or uninstall them, name them in PINOCCHIO_BLOCK_PLUGINS,"
             " or start without them with --plugin-errors=warn",
         )
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """One thing that is wrong with a file: the line and the path of the value where they are known."""
+
+    file: Path
+    line: int | None
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f":{self.line}"
+        path = f" {self.path}:" if self.path else ""
+        return f"{self.file}{line}:{path} {self.reason}"
+
+
+class FilesRefused(StartupError):
+    """Files with profiles that cannot be used as they are; `problems` lists everything found, never empty."""
+
+    def __init__(self, problems: Sequence[FileProblem], *, next_step: str | None = None) -> None:
+        self.problems = tuple(problems)
+        told = [str(problem) for problem in self.problems[:MAX_PROBLEMS]]
+        more = len(self.problems) - len(told)
+        told += [f"and {more} more problems"] if more else []
+        super().__init__("\n  ".join(["these files cannot be used:", *told]), next_step=next_step or "correct them")

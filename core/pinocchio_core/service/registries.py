@@ -147,6 +147,14 @@ def _new_problems(tree: dict[str, Any]) -> Iterator[Problem]:
     yield from _problems(tree)
 
 
+def problems_of_filed(tree: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with a registry that a file describes."""
+    yield from slug_problems("slug", tree.get("slug"), what="registry slug")
+    yield from _problems(tree)
+    if tree.get("expected_version"):
+        yield Problem(field="expected_version", reason="belongs to requests, not into a file")
+
+
 def _changed(old: Registry, request: PatchRegistry, author: Author) -> Registry:
     tags = request.metadata.tags if request.metadata else None
     metadata = structs.replace(

@@ -1,0 +1,1 @@
+"""Profiles in files: YAML and JSON, read strictly and written so that people like to review it."""
