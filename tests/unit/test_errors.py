@@ -40,6 +40,7 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.SettingsError("--addr is no address", next_step="write HOST:PORT"),
     errors.DatabaseRefused("it is a folder", next_step="name a file"),
     errors.FilesRefused([errors.FileProblem(Path("team.yaml"), 3, "slug", "is missing")]),
+    errors.PlanOutdated(['profile "a" is gone']),
     errors.PluginsFailed(["acme 1.0: boom", "emca 2.0: bang"]),
 )
 

@@ -5,11 +5,13 @@ from typing import Any
 import click
 import msgspec
 
+from pinocchio_core.cli.apply import apply, import_command
 from pinocchio_core.cli.backups import backup, backups, verify
 from pinocchio_core.cli.doctor import doctor
 from pinocchio_core.cli.explain import explain
 from pinocchio_core.cli.exporting import export
 from pinocchio_core.cli.options import default_registry_option, store_options
+from pinocchio_core.cli.plan import plan
 from pinocchio_core.cli.quiesce import quiesce
 from pinocchio_core.cli.restore import restore
 from pinocchio_core.cli.stores import opened_store
@@ -24,7 +26,7 @@ def profiles() -> None:
     """Look at the profiles in a database and back it up; a server may have it open."""
 
 
-for _command in (export, backup, backups, verify, restore, quiesce, doctor, explain):
+for _command in (export, plan, apply, import_command, backup, backups, verify, restore, quiesce, doctor, explain):
     profiles.add_command(_command)
 
 

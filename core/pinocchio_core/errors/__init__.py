@@ -32,6 +32,7 @@
         ├── SettingsError            a flag, variable or DSN is wrong (exit 2)
         ├── DatabaseRefused          the database cannot or must not be opened (exit 1)
         ├── FilesRefused             files with profiles cannot be used; carries every FileProblem (exit 1)
+        ├── PlanOutdated             what is stored is not what a plan saw (exit 1)
         └── PluginsFailed            plugins are broken; carries one line for each (exit 1)
 
 The classes carry data and build their text from it. None of them knows HTTP: `web.errors` has the one table
@@ -47,6 +48,7 @@ from pinocchio_core.errors.program import (
     HookFailed,
     MiddlewareFailed,
     Overloaded,
+    PlanOutdated,
     PluginsFailed,
     RowUnreadable,
     SettingsError,
@@ -96,6 +98,7 @@ __all__ = [
     "Overloaded",
     "OverrideRefused",
     "PinocchioError",
+    "PlanOutdated",
     "PluginsFailed",
     "PolicyViolation",
     "PreconditionFailed",

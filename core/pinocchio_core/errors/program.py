@@ -144,3 +144,15 @@ class FilesRefused(StartupError):
         more = len(self.problems) - len(told)
         told += [f"and {more} more problems"] if more else []
         super().__init__("\n  ".join(["these files cannot be used:", *told]), next_step=next_step or "correct them")
+
+
+class PlanOutdated(StartupError):
+    """What is stored is not what a plan saw; nothing was written."""
+
+    next_step = "look at a new plan, and apply that"
+
+    def __init__(self, outdated: Sequence[str]) -> None:
+        """`outdated` says of each thing that was changed what it is now, and who wrote it."""
+        self.outdated = tuple(outdated)
+        told = "\n  ".join(("nothing was written, because of changes since the plan was made:", *self.outdated))
+        super().__init__(told, next_step=self.next_step)

@@ -62,7 +62,7 @@ class FoundRegistry:
 def registries_in(path: Path, problems: list[FileProblem], *, progress: Progress) -> list[FoundRegistry]:
     """The registries in a file or folder; what cannot be read of it is added to `problems`."""
     found: list[FoundRegistry] = []
-    with _collecting(problems):
+    with collecting(problems):
         if not path.is_dir():
             found += _in_file(path, problems)
         elif head := _registry_file(path):
@@ -88,10 +88,10 @@ def _in_folders(path: Path, problems: list[FileProblem], progress: Progress) -> 
         reason = f"holds no registry: neither a YAML or JSON file, nor a folder with a {REGISTRY_FILE}.yaml"
         problems.append(FileProblem(path, None, "", reason))
     for file in files:
-        with _collecting(problems):
+        with collecting(problems):
             yield from _in_file(file, problems)
     for head in heads:
-        with _collecting(problems):
+        with collecting(problems):
             yield from _in_folder(head, problems, progress)
 
 
@@ -100,7 +100,7 @@ def _in_folder(head: Path, problems: list[FileProblem], progress: Progress) -> I
     changed_ns = head.parent.stat().st_ctime_ns
     profiles: list[tuple[str, Part]] = []
     for count, path in enumerate(files, 1):
-        with _collecting(problems):
+        with collecting(problems):
             file = read_source(path)
             profiles.append((path.stem, Part(file, "", Raw(file.document))))
         progress(count, len(files))
@@ -138,7 +138,8 @@ def _registry_file(folder: Path) -> Path | None:
 
 
 @contextmanager
-def _collecting(problems: list[FileProblem]) -> Iterator[None]:
+def collecting(problems: list[FileProblem]) -> Iterator[None]:
+    """Where the block is refused, go on after it, and add what is wrong to `problems`."""
     try:
         yield
     except FilesRefused as error:

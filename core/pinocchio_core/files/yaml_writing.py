@@ -26,12 +26,12 @@ def yaml_of(document: dict[str, Any]) -> str:
 
 def yaml_over(text: str, document: dict[str, Any]) -> str:
     """`text` so that it says what `document` does, with the comments and the order of what is still there."""
-    tree = _yaml().load(text)
-    if not isinstance(tree, CommentedMap):
-        return yaml_of(document)
     written = plain_json(json_of_yaml(text))
     if json_of(written) == json_of(document):
         return text
+    tree = _yaml().load(text)
+    if not isinstance(tree, CommentedMap):
+        return yaml_of(document)
     _update_map(tree, written, document)
     return _checked(_dumped(tree), document)
 

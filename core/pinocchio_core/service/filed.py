@@ -70,7 +70,7 @@ class FiledRegistries:
             request = checked(bytes(found.itself.document), PatchRegistry, Target(), also=problems_of_filed)
             slug = parse_slug(request.slug or "")
         except InvalidRequest as error:
-            problems += _located(found.itself, error)
+            problems += located(found.itself, error)
         registry = DescribedRegistry(slug, request, found.itself, {}, found.changed_ns)
         seen: dict[str, Part] = {}
         for name, part in found.profiles:
@@ -94,7 +94,7 @@ class FiledRegistries:
         try:
             request = self._validation.request(bytes(part.document), ReplaceProfile, target=Target())
         except InvalidRequest as error:
-            yield from _located(part, error)
+            yield from located(part, error)
             return
         for path, reason in _elsewhere(request, registry.slug, slug, named_by="its key" if part.at else "its file"):
             yield part.problem(path, reason)
@@ -112,5 +112,6 @@ def _elsewhere(request: ReplaceProfile, registry: str, slug: str, *, named_by: s
         yield "expected_version", "belongs to requests, not into a file"
 
 
-def _located(part: Part, error: InvalidRequest) -> list[FileProblem]:
+def located(part: Part, error: InvalidRequest) -> list[FileProblem]:
+    """The problems of a request as those of the part of a file that it was made of."""
     return [part.problem("" if each.field == WHOLE else each.field, each.reason) for each in error.problems]

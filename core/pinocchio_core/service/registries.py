@@ -73,7 +73,7 @@ class RegistryService:
         metadata = RegistryMetadata(
             created_at_ms=self._store.now_ms(), created_by=author.actor, updated_by=author.actor, source=author.source
         )
-        draft = _changed(Registry(slug=slug, metadata=metadata), request, author)
+        draft = changed_registry(Registry(slug=slug, metadata=metadata), request, author)
         with self._store.write(dry_run=target.dry_run):
             existing = self._store.registries.read(slug) if self._store.registries.exists(slug) else None
             target.conditions.check(existing)
@@ -93,7 +93,7 @@ class RegistryService:
         with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
             old = row.registry()
-            draft = _changed(old, request, author)
+            draft = changed_registry(old, request, author)
             default = draft.default_profile_slug
             if default and default != old.default_profile_slug and not self._store.profiles.read(slug, default):
                 raise ProfileNotFound(slug, default)
@@ -155,7 +155,8 @@ def problems_of_filed(tree: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(field="expected_version", reason="belongs to requests, not into a file")
 
 
-def _changed(old: Registry, request: PatchRegistry, author: Author) -> Registry:
+def changed_registry(old: Registry, request: PatchRegistry, author: Author) -> Registry:
+    """`old` with what the request says of it."""
     tags = request.metadata.tags if request.metadata else None
     metadata = structs.replace(
         old.metadata, updated_by=author.actor, tags=old.metadata.tags if tags is None else names_of(tags)
