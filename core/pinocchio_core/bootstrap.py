@@ -1,9 +1,11 @@
 """The composition root: the one place where settings, host, store, services and app meet."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
@@ -28,6 +30,9 @@ from pinocchio_core.store.presence import Presence
 from pinocchio_core.store.store import Store
 from pinocchio_core.web.app import App, Parts, create_app
 
+if TYPE_CHECKING:
+    from pinocchio_core.service.sources import ProfileSources  # with the YAML library, which few servers need
+
 
 @dataclass(frozen=True, kw_only=True)
 class More:
@@ -49,6 +54,8 @@ class More:
     """How much of a conversation is sent to the engine."""
     turns_in_threads: int = 8
     """Those of them that hold one of the threads which other requests need."""
+    sources: Sequence[Path] = ()
+    """Files and folders with registries that are served beside those of the database."""
 
 
 NOTHING_MORE = More()
@@ -65,6 +72,7 @@ class Program:
     health: RowHealth
     backups: ScheduledBackups | None
     conversations: ConversationStore
+    sources: "ProfileSources | None"
     presence: Presence | None
     """Tells others that this process has the database file open for writing."""
     created: bool
@@ -79,6 +87,8 @@ class Program:
             self.backups.stop()
         self.health.stop()
         self.keeper.stop()
+        if self.sources:
+            self.sources.stop()
         self.conversations.close()
         self.store.close()
         if self.presence:
@@ -113,8 +123,13 @@ def assemble(
         host.require_sound()
     opened = open_database(dsn)
     presence = _presence(opened.database)
-    store = Store(opened.database)
-    try:
+    with ExitStack() as undo:
+        undo.callback(opened.database.close)
+        if presence:
+            undo.callback(presence.close)
+        store, sources = _with_sources(opened.database, host, more.sources)
+        if sources:
+            undo.callback(sources.stop)
         fill(store, host, registry=default_registry, strict=strict)
         turns = more.turns or _turns_beside(dsn, keeps=not opened.database.read_only)
         host.startup(
@@ -141,20 +156,19 @@ def assemble(
                 history=more.history,
                 retention=more.retention,
             ),
+            not_as_in_files=_reasons_of(sources),
         )
         app = create_app(
             parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log
         )
-    except BaseException:
-        store.close()
-        if presence:
-            presence.close()
-        raise
+        undo.pop_all()
     backups = [more.schedule.folder] if more.schedule else []
     notices = (*opened.notices, *(loose_permissions(dsn.path, *backups) if dsn.path else ()))
     keeper = Keeper(opened.database)
     keeper.start()
     health.start()
+    if sources:
+        sources.start()
     if parts.backups:
         parts.backups.start()
     return Program(
@@ -165,10 +179,25 @@ def assemble(
         health=health,
         backups=parts.backups,
         conversations=parts.conversations,
+        sources=sources,
         presence=presence,
         created=opened.created,
         notices=notices,
     )
+
+
+def _with_sources(database: Database, host: Host, paths: Sequence[Path]) -> "tuple[Store, ProfileSources | None]":
+    if not paths:
+        return Store(database), None
+    from pinocchio_core.service.sources import ProfileSources
+    from pinocchio_core.store.routing import RoutedStore
+
+    sources = ProfileSources(paths, Validation(host), database)
+    return RoutedStore(database, sources.find, sources.slugs), sources
+
+
+def _reasons_of(sources: "ProfileSources | None") -> Callable[[], Sequence[str]]:
+    return sources.reasons if sources else list
 
 
 def _backups(store: Store, schedule: Schedule | None, host: Host, database: Path | None) -> ScheduledBackups | None:

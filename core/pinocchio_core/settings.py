@@ -61,6 +61,8 @@ class ServerSettings:
     """The file of the operator's configs of middlewares."""
     middleware_configs: tuple[str, ...]
     """Further ones, `NAME[#ID].PATH=VALUE`."""
+    sources: tuple[Path, ...]
+    """Files and folders with registries that are served beside those of the database."""
     turns: Dsn | None
     """The database of conversations; `None` for one beside that of profiles."""
     retention: Retention

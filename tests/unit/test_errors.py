@@ -22,6 +22,7 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.ProfileReadOnly("team", "analyst"),
     errors.OverrideRefused("team", "analyst", {"tools": "is not allowed"}),
     errors.StoreReadOnly("mode=ro"),
+    errors.SourceReadOnly("team", "team.yaml"),
     errors.ConversationNotFound("conv-1"),
     errors.IdempotencyMismatch("conv-1"),
     errors.ConversationBusy("conv-1"),

@@ -68,6 +68,58 @@ def default_registry_option(command: F) -> F:
     )(command)
 
 
+def source_option(command: F) -> F:
+    """`--profile-source`."""
+    return click.option(
+        "--profile-source",
+        "profile_sources",
+        envvar="PINOCCHIO_PROFILE_SOURCE",
+        show_envvar=True,
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="A file or folder with registries, served read-only beside those of the database. Repeatable.",
+    )(command)
+
+
+def backup_options(command: F) -> F:
+    """`--backup-dir` and what belongs to it."""
+    for option in (
+        click.option(
+            "--backup-max-age",
+            envvar="PINOCCHIO_BACKUP_MAX_AGE",
+            show_envvar=True,
+            type=DURATION,
+            help="Remove older ones too, such as 30d; never the newest.",
+        ),
+        click.option(
+            "--backup-keep",
+            envvar="PINOCCHIO_BACKUP_KEEP",
+            show_envvar=True,
+            default=14,
+            show_default=True,
+            metavar="N",
+            type=click.IntRange(1),
+            help="How many of the newest it keeps.",
+        ),
+        click.option(
+            "--backup-every",
+            envvar="PINOCCHIO_BACKUP_EVERY",
+            show_envvar=True,
+            type=DURATION,
+            help="How often it makes one, such as 6h; one server of all those on a database does it.",
+        ),
+        click.option(
+            "--backup-dir",
+            envvar="PINOCCHIO_BACKUP_DIR",
+            show_envvar=True,
+            type=click.Path(path_type=Path),
+            help="Where the server puts verified backups that it makes by itself.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def turns_options(command: F) -> F:
     """Where conversations are kept, for how long, and how many turns run."""
     for option in (

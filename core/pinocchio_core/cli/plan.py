@@ -12,9 +12,9 @@ from pinocchio_core.cli.backups import print_json, shown_progress
 from pinocchio_core.cli.options import store_options
 from pinocchio_core.cli.stores import opened_store
 from pinocchio_core.domain.diffs import Operation
-from pinocchio_core.errors import FilesRefused
+from pinocchio_core.errors import FileProblem, FilesRefused
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.filed import FiledRegistries
+from pinocchio_core.service.filed import FiledRegistries, found_in
 from pinocchio_core.service.plans import Plan, Planner, Step
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.store import Store
@@ -54,8 +54,11 @@ def planned(store: Store, host: Host, files: Sequence[Path], *, prune: bool, as_
     """The plan for these files; where they cannot be applied the command ends, with `as_json` saying why as JSON."""
     validation = Validation(host)
     try:
+        problems: list[FileProblem] = []
         with shown_progress("reading") as progress:
-            described = FiledRegistries(validation).read(files, progress=progress)
+            found = found_in(files, problems, progress=progress)
+        with shown_progress("checking") as progress:
+            described = FiledRegistries(validation).checked(found, problems, progress=progress)
         with shown_progress("comparing") as progress:
             return Planner(store, validation).plan(described, prune=prune, progress=progress)
     except FilesRefused as error:

@@ -3,7 +3,6 @@
 import logging
 import signal
 import socket
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,10 +12,11 @@ from pinocchio_core.bootstrap import More, Program, assemble, version
 from pinocchio_core.cli import logs
 from pinocchio_core.cli.cores import pin, usable_cores
 from pinocchio_core.cli.options import (
-    DURATION,
+    backup_options,
     default_registry_option,
     engine_options,
     operator_options,
+    source_option,
     store_options,
     turns_options,
 )
@@ -41,6 +41,7 @@ from pinocchio_core.settings import (
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.library import library_text
 from pinocchio_core.store.opening import journal_mode
+from pinocchio_core.store.store import Store
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server
 
@@ -67,6 +68,7 @@ log = logging.getLogger("pinocchio")
 )
 @store_options
 @default_registry_option
+@source_option
 @click.option(
     "--threads",
     envvar="PINOCCHIO_THREADS",
@@ -92,37 +94,7 @@ log = logging.getLogger("pinocchio")
     default=None,
     help="Keep each server process on one core; done by itself where there are several workers.",
 )
-@click.option(
-    "--backup-dir",
-    envvar="PINOCCHIO_BACKUP_DIR",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="Where the server puts verified backups that it makes by itself.",
-)
-@click.option(
-    "--backup-every",
-    envvar="PINOCCHIO_BACKUP_EVERY",
-    show_envvar=True,
-    type=DURATION,
-    help="How often it makes one, such as 6h; one server of all those on a database does it.",
-)
-@click.option(
-    "--backup-keep",
-    envvar="PINOCCHIO_BACKUP_KEEP",
-    show_envvar=True,
-    default=14,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
-    help="How many of the newest it keeps.",
-)
-@click.option(
-    "--backup-max-age",
-    envvar="PINOCCHIO_BACKUP_MAX_AGE",
-    show_envvar=True,
-    type=DURATION,
-    help="Remove older ones too, such as 30d; never the newest.",
-)
+@backup_options
 @operator_options
 @engine_options
 @turns_options
@@ -187,6 +159,7 @@ def _serve(
             access_log=settings.access_log,
             config=settings.config,
             middleware_configs=settings.middleware_configs,
+            sources=settings.sources,
             turns=settings.turns,
             retention=settings.retention,
             engine=settings.engine,
@@ -241,6 +214,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         ),
         config=options["config"],
         middleware_configs=options["middleware_configs"],
+        sources=options["profile_sources"],
         turns=parse_turns(options["turns_db"]),
         retention=Retention(keep=options["turns_keep"], max_age_s=options["turns_max_age"]),
         turns_at_once=options["turns_at_once"],
@@ -260,7 +234,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
 
 def _announce(program: Program, settings: ServerSettings, address: Address) -> None:
     """Say where it is served, where the database is and how it is kept, and which plugins are active."""
-    registries = program.store.registries.all()
+    registries = Store(program.store.database).registries.all()
     count = sum(row.profile_count for row in registries)
     opened = "created" if program.created else f"opened, {count} profiles in {len(registries)} registries"
     writable = "read-only" if program.store.database.read_only else "writable"
@@ -272,6 +246,8 @@ def _announce(program: Program, settings: ServerSettings, address: Address) -> N
         f"database {settings.dsn}: {opened}, journal mode {mode}, {writable}, {library_text()}",
         f"plugins {', '.join(active) or 'none'}",
     ]
+    if program.sources:
+        lines += program.sources.lines()
     for line in lines:
         log.info(line)
     for notice in program.notices:

@@ -12,6 +12,7 @@
     │   ├── PolicyViolation
     │   │   ├── ProfileReadOnly
     │   │   ├── OverrideRefused
+    │   │   ├── SourceReadOnly
     │   │   └── StoreReadOnly
     │   ├── Conflict
     │   │   ├── VersionConflict
@@ -72,6 +73,7 @@ from pinocchio_core.errors.requests import (
     ProfileNotFound,
     ProfileReadOnly,
     RegistryNotFound,
+    SourceReadOnly,
     StoreReadOnly,
     TurnCancelled,
     UnsupportedMediaType,
@@ -109,6 +111,7 @@ __all__ = [
     "RequestError",
     "RowUnreadable",
     "SettingsError",
+    "SourceReadOnly",
     "StartupError",
     "StoreReadOnly",
     "StoreUnavailable",

@@ -109,6 +109,17 @@ class StoreReadOnly(PolicyViolation):
         super().__init__(f"the profile store is read-only: {reason}")
 
 
+class SourceReadOnly(PolicyViolation):
+    """The registry is served from files, and is changed there."""
+
+    code = "source_read_only"
+
+    def __init__(self, registry: str, source: str) -> None:
+        self.registry, self.source = registry, source
+        self.next_step = f"edit {source}; it is read again when it has changed"
+        super().__init__(f'registry "{registry}" is served from {source} and cannot be changed over HTTP')
+
+
 class Conflict(RequestError):
     """The stored state does not allow the change."""
 

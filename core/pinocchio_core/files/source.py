@@ -10,7 +10,6 @@ from typing import Final
 
 from pinocchio_core.domain import json_text
 from pinocchio_core.errors import FileProblem, FilesRefused, InvalidRequest
-from pinocchio_core.files.yaml_text import Flaw, json_of_yaml, lines_of
 
 MAX_FILE_BYTES: Final = 32 * 1024 * 1024
 _MAX_VALUES: Final = 10_000_000
@@ -36,6 +35,8 @@ class SourceFile:
 
     @cached_property
     def _lines(self) -> dict[str, int]:
+        from pinocchio_core.files.yaml_text import lines_of
+
         return lines_of(self.text)
 
 
@@ -53,6 +54,8 @@ def read_source(path: Path) -> SourceFile:
         raise _refused(path, f"is not UTF-8 (byte {error.start})", line) from None
     if is_json(path):
         return SourceFile(path, text, _json_of(path, text), changed_ns)
+    from pinocchio_core.files.yaml_text import Flaw, json_of_yaml
+
     try:
         return SourceFile(path, text, json_of_yaml(text), changed_ns)
     except Flaw as flaw:

@@ -1,6 +1,7 @@
 """Registries as files describe them: read, and checked like requests."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,23 +40,45 @@ class DescribedRegistry:
     """When the last of its files was changed, in nanoseconds since 1970."""
 
 
+def _unseen(done: int, total: int) -> None:
+    del done, total
+
+
+def found_in(
+    given: Sequence[Path], problems: list[FileProblem], *, progress: Progress = _unseen
+) -> list[FoundRegistry]:
+    """The registries in these files and folders, as they are written; what cannot be read is added to `problems`."""
+    return [each for path in given for each in registries_in(path, problems, progress=progress)]
+
+
 class FiledRegistries:
     """Reads files, and checks what they describe against the catalog of a host."""
 
     def __init__(self, validation: Validation) -> None:
         self._validation = validation
 
-    def read(self, given: Sequence[Path], *, progress: Progress = lambda _, __: None) -> list[DescribedRegistry]:
+    def read(self, given: Sequence[Path]) -> list[DescribedRegistry]:
         """The registries that these files and folders describe, by slug.
 
         Raises:
             FilesRefused: with everything that is wrong with them.
         """
         problems: list[FileProblem] = []
-        found = [each for path in given for each in registries_in(path, problems, progress=progress)]
+        found = found_in(given, problems)
+        return self.checked(found, problems)
+
+    def checked(
+        self, found: Sequence[FoundRegistry], problems: list[FileProblem], *, progress: Progress = _unseen
+    ) -> list[DescribedRegistry]:
+        """These registries, checked, by slug; `problems` are those which they had before.
+
+        Raises:
+            FilesRefused: with everything that is wrong with them.
+        """
         described: dict[str, DescribedRegistry] = {}
+        done, total = itertools.count(1), sum(len(each.profiles) for each in found)
         for each in found:
-            registry = self._registry(each, problems)
+            registry = self._registry(each, problems, lambda: progress(next(done), total))
             other = described.setdefault(registry.slug, registry)
             if other is not registry and registry.slug:
                 reason = f'the registry "{registry.slug}" is described in {other.part.file.path} too'
@@ -64,7 +87,9 @@ class FiledRegistries:
             raise FilesRefused(problems)
         return [described[slug] for slug in sorted(described)]
 
-    def _registry(self, found: FoundRegistry, problems: list[FileProblem]) -> DescribedRegistry:
+    def _registry(
+        self, found: FoundRegistry, problems: list[FileProblem], done: Callable[[], None]
+    ) -> DescribedRegistry:
         slug, request = "", PatchRegistry()
         try:
             request = checked(bytes(found.itself.document), PatchRegistry, Target(), also=problems_of_filed)
@@ -75,6 +100,7 @@ class FiledRegistries:
         seen: dict[str, Part] = {}
         for name, part in found.profiles:
             problems += self._add(registry, name, part, seen)
+            done()
         return registry
 
     def _add(self, registry: DescribedRegistry, name: str, part: Part, seen: dict[str, Part]) -> Iterator[FileProblem]:

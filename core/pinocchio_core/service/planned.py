@@ -84,6 +84,7 @@ class Planned(ABC):
         if row is None:
             self._store.registries.head(registry)
             raise ProfileNotFound(registry, slug)
+        self._store.require_writable(registry)
         return row
 
     def _read_again(self, looked_at: StoredProfile) -> StoredProfile:
@@ -129,6 +130,7 @@ class Creation(Planned):
         """The registry is there, plugins have nothing against the profile, and the slug is free."""
         registry, slug = self.order.registry, self.order.slug
         self._store.registries.head(registry)
+        self._store.require_writable(registry)
         if not self._allowed:
             self._validation.hooks(self._draft)
             self._allowed = True
@@ -185,9 +187,7 @@ class DefaultChoice(Planned):
     def look(self) -> None:
         """Registry and profile are there, and the registry is the one that the client saw."""
         parent = self._store.registries.read(self.order.registry)
-        row = self._store.profiles.read(self.order.registry, self.order.slug)
-        if row is None:
-            raise ProfileNotFound(self.order.registry, self.order.slug)
+        row = self._read()
         parent.require_version(self.order.expected_version)
         self.order.conditions.check(parent)
         row.profile()  # a damaged profile is no default to fall back to

@@ -70,6 +70,7 @@ class RegistryService:
         """
         request = checked(body, CreateRegistry, target, also=_new_problems)
         slug, author = parse_slug(request.slug or ""), author.because(request.reason)
+        self._store.require_writable(slug)
         metadata = RegistryMetadata(
             created_at_ms=self._store.now_ms(), created_by=author.actor, updated_by=author.actor, source=author.source
         )
@@ -92,6 +93,7 @@ class RegistryService:
         slug, author = target.path_slug(), author.because(request.reason)
         with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
+            self._store.require_writable(slug)
             old = row.registry()
             draft = changed_registry(old, request, author)
             default = draft.default_profile_slug
@@ -117,6 +119,7 @@ class RegistryService:
         slug, author = target.path_slug(), author.because(target.reason)
         with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
+            self._store.require_writable(slug)
             row.require_version(target.expected_version)
             target.conditions.check(row)
             if slug == self.default_registry:

@@ -15,7 +15,8 @@ from pinocchio_core.store.revisions import RevisionStore
 from pinocchio_core.store.rows import Author, StoredProfile
 from pinocchio_core.store.scan import RowState
 
-_ALL_WELL: Mapping[str, RowState] = MappingProxyType({})
+ALL_WELL: Mapping[str, RowState] = MappingProxyType({})
+"""What is known of rows of which nothing is known."""
 
 
 class _TakenBack(Exception):
@@ -42,8 +43,11 @@ class Store:
         """One transaction; see `Database.write`. With `dry_run` everything is taken back at its end."""
         return self._taken_back() if dry_run else self.database.write()
 
+    def require_writable(self, registry: str) -> None:
+        """Raise SourceReadOnly where a registry is not the database's; see `RoutedStore`."""
+
     def list_profiles(
-        self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState] = _ALL_WELL
+        self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState] = ALL_WELL
     ) -> Page:
         """The profiles of a registry that are wanted; see `listing.list_profiles`."""
         return list_profiles(self.database, registry, default, wanted, states)

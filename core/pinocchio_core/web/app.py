@@ -1,5 +1,6 @@
 """The WSGI app: wiring, nothing else."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import falcon
@@ -48,6 +49,8 @@ class Parts:
     conversations: ConversationStore
     engine: EngineChoice
     turns: TurnRules
+    not_as_in_files: Callable[[], Sequence[str]]
+    """Why what is served from files is not what they say now."""
 
 
 def create_app(parts: Parts, *, default_registry: str, version: str, root: str = "", access_log: bool = False) -> App:
@@ -95,7 +98,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/schemas/extensions", FixedJsonResource(host.catalog.extensions_json()))
     app.add_route(f"{root}/api/chat/plugins", plugins)
     app.add_route(f"{root}/healthz", HealthResource())
-    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups))
+    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups, parts.not_as_in_files))
     app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app

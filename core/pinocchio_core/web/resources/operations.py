@@ -1,6 +1,7 @@
 """How the server is."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import falcon
@@ -27,11 +28,19 @@ class HealthResource(Resource):
 class ReadyResource(Resource):
     """`/readyz`: the store answers and every plugin is well; else 503 and what is wrong.
 
-    Rows that are not well and backups that are missing are named too, but everything is served, so that the answer
-    stays 200.
+    Rows that are not well, files that cannot be served as they are now and backups that are missing are named too, but
+    everything is served, so that the answer stays 200.
     """
 
-    def __init__(self, store: Store, host: Host, findings: Findings, backups: ScheduledBackups | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        host: Host,
+        findings: Findings,
+        backups: ScheduledBackups | None,
+        not_as_in_files: Callable[[], Sequence[str]],
+    ) -> None:
+        self._not_as_in_files = not_as_in_files
         self._store = store
         self._host = host
         self._findings = findings
@@ -47,7 +56,7 @@ class ReadyResource(Resource):
             reasons.append(str(error))
         if reasons:
             resp.status = falcon.HTTP_503
-        reasons += self._findings.reasons()
+        reasons += [*self._findings.reasons(), *self._not_as_in_files()]
         document: dict[str, Any] = {"status": "ok", "reasons": reasons}
         if self._backups:
             age_s, missing = _state_of(self._backups)
