@@ -141,3 +141,18 @@ def test_profile_that_is_too_large_for_a_request_is_too_large_in_a_file(refused,
     (tmp_path / "team.yaml").write_text(f"slug: team\nprofiles:\n  a:\n    description: {'x' * 1024 * 1024}\n")
 
     assert refused(tmp_path / "team.yaml") == ["team.yaml:3: profiles.a: is larger than 1048576 bytes"]
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_profile_may_be_as_deep_in_a_file_as_in_a_request(read, refused, tmp_path, suffix):
+    path = tmp_path / f"team.{suffix}"
+
+    def write(depth):
+        value = "[" * depth + "]" * depth
+        path.write_text(f'{{"slug": "team", "profiles": {{"a": {{"extensions": {{"acme.x@v1": {value}}}}}}}}}')
+
+    write(62)
+    (registry,) = read([path])
+    assert "a" in registry.profiles
+    write(63)
+    assert "is nested more than 64 deep" in refused(path)[0]

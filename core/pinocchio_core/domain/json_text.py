@@ -34,15 +34,17 @@ class _Wrong:
         self.reason = reason
 
 
-def parse_object(text: bytes, *, max_nodes: int = limits.MAX_NODES) -> dict[str, Any]:
-    """The JSON object that `text` is, of `max_nodes` values at most.
+def parse_object(
+    text: bytes, *, max_nodes: int = limits.MAX_NODES, max_depth: int = limits.MAX_DEPTH
+) -> dict[str, Any]:
+    """The JSON object that `text` is, of `max_nodes` values at most and `max_depth` deep.
 
     Raises:
         InvalidRequest: it is not one JSON object, or holds what is not allowed; every problem has its path.
     """
     value = _parse(text)
     if len(text) > limits.MAX_NODES or not _is_plain(value, 0):
-        problems = list(islice(_problems(value, max_nodes), MAX_PROBLEMS + 1))
+        problems = list(islice(_problems(value, max_nodes, max_depth), MAX_PROBLEMS + 1))
         if problems:
             raise InvalidRequest(problems)
     if not isinstance(value, dict):
@@ -106,7 +108,7 @@ def _is_plain(value: Any, depth: int) -> bool:
     return kind in (int, bool, type(None)) or (kind is float and math.isfinite(value))
 
 
-def _problems(root: Any, max_nodes: int) -> Iterator[Problem]:
+def _problems(root: Any, max_nodes: int, max_depth: int) -> Iterator[Problem]:
     nodes = 0
     stack: list[tuple[tuple[str | int, ...], Any]] = [((), root)]
     while stack:
@@ -115,8 +117,8 @@ def _problems(root: Any, max_nodes: int) -> Iterator[Problem]:
         if nodes > max_nodes:
             yield Problem(field=WHOLE, reason=f"has more than {max_nodes} values")
             return
-        if len(path) >= limits.MAX_DEPTH and isinstance(value, dict | list):
-            yield Problem(field=paths.of(path[:4]) + "…", reason=f"is nested more than {limits.MAX_DEPTH} deep")
+        if len(path) >= max_depth and isinstance(value, dict | list):
+            yield Problem(field=paths.of(path[:4]) + "…", reason=f"is nested more than {max_depth} deep")
             return
         if isinstance(value, dict):
             yield from _of_keys(path, value)

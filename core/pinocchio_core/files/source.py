@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pinocchio_core.domain import json_text
+from pinocchio_core.domain import json_text, limits
 from pinocchio_core.errors import FileProblem, FilesRefused, InvalidRequest
 
 MAX_FILE_BYTES: Final = 32 * 1024 * 1024
 _MAX_VALUES: Final = 10_000_000
+_MAX_DEPTH: Final = limits.MAX_DEPTH + 4
+"""A profile may be as deep as in a request, and is inside others; each is checked by itself later."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _json_of(path: Path, text: str) -> bytes:
     stripped = text.lstrip()
     wrapped = f'{{"registries":{text}}}' if stripped.startswith("[") else text
     try:
-        json_text.parse_object(wrapped.encode(), max_nodes=_MAX_VALUES)
+        json_text.parse_object(wrapped.encode(), max_nodes=_MAX_VALUES, max_depth=_MAX_DEPTH)
     except InvalidRequest as error:
         raise FilesRefused(
             [FileProblem(path, _json_line(text), each.field, each.reason) for each in error.problems]
