@@ -5,7 +5,7 @@ wrote is read again, and is the same or is not used.
 """
 
 import io
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -14,14 +14,20 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 
 from pinocchio_core.files.documents import Number, json_of, plain_json
 from pinocchio_core.files.scalars import is_text_without_quotes
-from pinocchio_core.files.yaml_text import json_of_yaml
+from pinocchio_core.files.yaml_blocks import blocks_of
+from pinocchio_core.files.yaml_text import Flaw, json_of_yaml
 
 _WIDEST = 1 << 20
+PROFILES: Final = "profiles"
+"""The mapping whose entries are changed one by one, so that nothing else in a text is."""
 
 
 def yaml_of(document: dict[str, Any]) -> str:
     """A document as YAML text."""
-    return _checked(_dumped(_tree(document)), document)
+    text = _dumped(_tree(document))
+    if not _says(text, document):
+        raise AssertionError("YAML was written that does not say what it should")
+    return text
 
 
 def yaml_over(text: str, document: dict[str, Any]) -> str:
@@ -29,17 +35,40 @@ def yaml_over(text: str, document: dict[str, Any]) -> str:
     written = plain_json(json_of_yaml(text))
     if json_of(written) == json_of(document):
         return text
-    tree = _yaml().load(text)
+    spliced = _spliced(text, written, document)
+    if _says(spliced, document):
+        return spliced
+    written = plain_json(json_of_yaml(spliced))
+    tree = _yaml().load(spliced)
     if not isinstance(tree, CommentedMap):
         return yaml_of(document)
     _update_map(tree, written, document)
-    return _checked(_dumped(tree), document)
+    text = _dumped(tree)
+    return text if _says(text, document) else yaml_of(document)
 
 
-def _checked(text: str, document: dict[str, Any]) -> str:
-    if json_of(plain_json(json_of_yaml(text))) != json_of(document):
-        raise AssertionError("YAML was written that does not say what it should")
-    return text
+def _spliced(text: str, written: dict[str, Any], document: dict[str, Any]) -> str:
+    """`text` with the profiles of `document`; those that are the same keep their lines. `text` where that cannot be."""
+    old, new = written.get(PROFILES), document.get(PROFILES)
+    blocks = blocks_of(text, PROFILES, written) if old and new else None
+    if blocks is None or not old or not new:
+        return text
+    bodies = {}
+    for key in (key for key in old if key in new):
+        body = blocks.entries[key][1]
+        if json_of(old[key]) != json_of(new[key]):
+            body = blocks.indented(yaml_over(blocks.dedented(body), {key: new[key]}))
+        bodies[key] = body
+    added = {key: value for key, value in new.items() if key not in old}
+    spliced = blocks.joined(bodies, yaml_of(added) if added else "")
+    return spliced if _says(spliced, written | {PROFILES: new}) else text
+
+
+def _says(text: str, document: dict[str, Any]) -> bool:
+    try:
+        return json_of(plain_json(json_of_yaml(text))) == json_of(document)
+    except Flaw:
+        return False
 
 
 def _yaml() -> YAML:

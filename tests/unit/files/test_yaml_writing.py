@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinocchio_core.files.documents import json_of, plain_json
@@ -42,14 +42,17 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=12,
 )
+SLUGS = st.sampled_from(["a", "b", "on", "1", "x.y", "2026-01-01"])
 DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=4).map(lambda value: plain_json(json.dumps(value)))
 
 
+@settings(deadline=None)  # a test of values, on a machine that may be busy
 @given(DOCUMENTS)
 def test_what_is_written_is_read_again_as_it_was(document):
     assert json_of(plain_json(json_of_yaml(yaml_of(document)))) == json_of(document)
 
 
+@settings(deadline=None)  # a test of values, on a machine that may be busy
 @given(DOCUMENTS, DOCUMENTS)
 def test_what_is_written_over_another_says_the_new(old, new):
     assert json_of(plain_json(json_of_yaml(yaml_over(yaml_of(old), new)))) == json_of(new)
@@ -111,3 +114,57 @@ def test_comment_after_a_block_stays_when_the_block_changes():
     old = "system_prompt: |\n  one\n\n# about tools\ntools: [x]\n"
 
     assert yaml_over(old, {"system_prompt": "two\n", "tools": ["x"]}) == old.replace("one", "two")
+
+
+SEVERAL = """\
+slug: team
+profiles:
+  # about one
+  one:
+    tools: [a]
+    list:
+      - x   # kept
+      - y
+
+  # about two
+  two:
+    system_prompt: |
+      # a heading, and no comment
+
+      end
+      # another
+  # about three
+  three:   {description:   odd}   # and its style
+# the end
+display_name: Team
+"""
+
+
+def test_comments_of_profiles_that_stay_are_kept_when_others_change_and_go():
+    new = plain_json(json_of_yaml(SEVERAL))
+    del new["profiles"]["two"]
+    new["profiles"]["one"]["list"] = ["x"]
+    new["profiles"]["four"] = {"system_prompt": "a\n\nb\n"}
+    text = yaml_over(SEVERAL, new)
+
+    gone = SEVERAL[SEVERAL.index("\n  # about two") : SEVERAL.index("  # about three")]
+    expected = SEVERAL.replace(gone, "").replace("\n      - y", "")
+    added = "  four:\n    system_prompt: |\n      a\n\n      b\n"
+    assert text == expected.replace("# the end", added + "# the end")
+
+
+def test_profiles_in_one_line_are_written_over_too():
+    text = "slug: team\nprofiles: {one: {}, two: {description: x}} # all\n"
+    text = yaml_over(text, {"slug": "team", "profiles": {"two": {"description": "why"}}})
+
+    assert text.split() == ["slug:", "team", "profiles:", "{two:", "{description:", "why}}", "#", "all"]
+
+
+@settings(deadline=None)  # a test of values, on a machine that may be busy
+@given(
+    st.dictionaries(SLUGS, DOCUMENTS, min_size=1, max_size=3), st.dictionaries(SLUGS, DOCUMENTS, min_size=1, max_size=3)
+)
+def test_whatever_profiles_become_is_what_is_written(old, new):
+    before, after = {"slug": "x", "profiles": old}, {"profiles": new, "description": "y"}
+
+    assert json_of(plain_json(json_of_yaml(yaml_over(yaml_of(before), after)))) == json_of(after)
