@@ -113,7 +113,7 @@ def _writable_store(where: dict[str, Any]) -> Iterator[Store]:
     if not dsn.read_only:
         dsn = replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})
     database = open_database(dsn).database
-    presence = None if database.read_only else Presence(dsn.path or Path())
+    presence = Presence(database.dsn.path) if database.dsn.path and not database.read_only else None
     store = Store(database)
     try:
         yield store
