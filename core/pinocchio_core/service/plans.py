@@ -120,7 +120,7 @@ class Planner:
             if before.policy.read_only and not _only_lifts_read_only(before, draft):
                 raise FilesRefused([part.problem("", _READ_ONLY)])
         try:
-            self._validation.whole(draft, configs_too=False)
+            self._validation.hooks(draft)
         except InvalidRequest as error:
             raise FilesRefused(located(part, error)) from None
         except HookFailed as error:

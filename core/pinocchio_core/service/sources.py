@@ -179,7 +179,7 @@ class ProfileSources:
 
     def _profile_problems(self, described: Described) -> list[FileProblem]:
         try:
-            self._validation.whole(described.draft, configs_too=False)
+            self._validation.hooks(described.draft)
         except InvalidRequest as error:
             return located(described.part, error)
         return []
