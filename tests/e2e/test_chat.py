@@ -1,18 +1,12 @@
 """Chatting with real servers: events while the engine works, clients that go, servers that die."""
 
 import json
-import re
-import shutil
 import signal
 import socket
-import subprocess
-from pathlib import Path
 
 import pytest
 
 CONVERSATIONS = "/api/chat/conversations"
-PAGE = (Path(__file__).parents[2] / "docs/chat.md").read_text()
-RUNS = re.findall(r"^<!-- run -->\n```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ENDLESS = {"echo": {"say": "again ", "repeat": 1000, "pause-ms": 20}}
 """Settings of an engine that takes much longer than anyone waits."""
 
@@ -49,23 +43,6 @@ def read_until(connection, words):
 def status_of(server, conv_id):
     answer = server.request("GET", f"{CONVERSATIONS}/{conv_id}")
     return answer.status == 200 and [turn["status"] for turn in answer.json["turns"]]
-
-
-def test_commands_of_the_page_do_what_it_says(serving, environment, tmp_path):
-    missing = [command for command in ("bash", "curl", "jq") if shutil.which(command) is None]
-    if missing:
-        pytest.skip(f"this machine has no {' and no '.join(missing)}")
-    assert len(RUNS) >= 2
-    with serving(tmp_path) as server:
-        for text in RUNS:
-            command = text.replace("localhost:8080", f"localhost:{server.port}")
-            subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command],
-                cwd=tmp_path,
-                env=environment(tmp_path),
-                timeout=60,
-                check=True,
-            )
 
 
 def test_events_come_while_the_engine_works_and_a_client_that_goes_ends_it(serving, talk, until, tmp_path):

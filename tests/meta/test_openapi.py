@@ -87,7 +87,7 @@ def test_openapi_operations_are_told_apart_and_explained(document):
         assert operation["description"].endswith(".")
         assert operation["tags"][0] in [tag["name"] for tag in document["tags"]]
         named = [parameters[parameter["$ref"].rpartition("/")[2]]["name"] for parameter in operation["parameters"]]
-        assert re.findall(r"{(\w+)}", path) == [name for name in named if name in ("slug", "conv_id")]
+        assert re.findall(r"{(\w+)}", path) == [name for name in named if f"{{{name}}}" in path]
         assert "X-Request-Id" in named
 
 
@@ -114,7 +114,8 @@ def test_openapi_request_schemas_have_the_limits_of_the_domain(document):
     assert schemas["ExpectedVersion"]["maximum"] == limits.MAX_INTEGER
     assert schemas["BatchRequest"]["properties"]["writes"]["maxItems"] == limits.MAX_BATCH
     assert schemas["Reason"]["maxLength"] == limits.MAX_REASON_LENGTH
-    assert document["components"]["parameters"]["Limit"]["schema"]["maximum"] == limits.MAX_PAGE
+    for name in ("Limit", "PageLimit"):
+        assert document["components"]["parameters"][name]["schema"]["maximum"] == limits.MAX_PAGE
     for bound in (limits.MAX_BODY_BYTES, limits.MAX_NODES, limits.MAX_DEPTH):
         assert str(bound) in document["info"]["description"]
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from pinocchio_core.cli.backups import print_json
-from pinocchio_core.cli.options import default_registry_option, operator_options, store_options
+from pinocchio_core.cli.options import default_registry_option, operator_options, registry_option, store_options
 from pinocchio_core.cli.stores import opened_store
 from pinocchio_core.errors import InvalidRequest
 from pinocchio_core.host.host import Host
@@ -21,7 +21,7 @@ _WIDEST = 60
 
 @click.command()
 @click.argument("slug")
-@click.option("--registry", metavar="SLUG", help="Its registry; default: --default-registry.")
+@registry_option
 @click.option(
     "--override",
     "overrides",

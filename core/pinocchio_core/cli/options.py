@@ -180,6 +180,11 @@ def turns_options(command: F) -> F:
     return command
 
 
+def registry_option(command: F) -> F:
+    """`--registry`, of one profile."""
+    return click.option("--registry", metavar="SLUG", help="Its registry; default: --default-registry.")(command)
+
+
 def operator_options(command: F) -> F:
     """`--config` and `--middleware-config`."""
     for option in (

@@ -100,6 +100,11 @@ def shown(value: object, *, limit: int = 80) -> str:
     return '"' + "".join(_ESCAPES.get(char) or (char if char.isprintable() else _escaped(char)) for char in cut) + '"'
 
 
+def printable(text: str) -> str:
+    """`text` with escapes for what would steer a terminal, line ends included."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
 _ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 

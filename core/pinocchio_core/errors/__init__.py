@@ -8,6 +8,7 @@
     │   ├── NotFound
     │   │   ├── RegistryNotFound
     │   │   ├── ProfileNotFound
+    │   │   ├── RevisionNotFound
     │   │   └── ConversationNotFound
     │   ├── PolicyViolation
     │   │   ├── ProfileReadOnly
@@ -73,6 +74,7 @@ from pinocchio_core.errors.requests import (
     ProfileNotFound,
     ProfileReadOnly,
     RegistryNotFound,
+    RevisionNotFound,
     SourceReadOnly,
     StoreReadOnly,
     TurnCancelled,
@@ -109,6 +111,7 @@ __all__ = [
     "ProfileReadOnly",
     "RegistryNotFound",
     "RequestError",
+    "RevisionNotFound",
     "RowUnreadable",
     "SettingsError",
     "SourceReadOnly",

@@ -43,7 +43,9 @@ class RowUnreadable(PinocchioError):
 
     next_step = "replace it, from a backup perhaps, or delete it; everything else is served"
 
-    def __init__(self, what: str, reason: str) -> None:
+    def __init__(self, what: str, reason: str, *, next_step: str | None = None) -> None:
+        if next_step:
+            self.next_step = next_step
         super().__init__(f"the stored {what} is unreadable: {reason}")
 
 

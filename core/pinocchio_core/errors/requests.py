@@ -69,6 +69,19 @@ class ProfileNotFound(NotFound):
         super().__init__(f'profile not found: "{slug}" in registry "{registry}"')
 
 
+class RevisionNotFound(NotFound):
+    """A profile has no such version, or no label of that name; or nothing is left of it to use."""
+
+    code = "revision_not_found"
+
+    def __init__(self, registry: str, slug: str, pin: int | str, *, reason: str = "") -> None:
+        self.registry, self.slug, self.pin = registry, slug, pin
+        self.next_step = f"see GET /api/chat/profiles/{slug}/{'revisions' if isinstance(pin, int) else 'labels'}"
+        super().__init__(
+            f'revision not found: "{slug}@{pin}" in registry "{registry}"' + (f": {reason}" if reason else "")
+        )
+
+
 class PolicyViolation(RequestError):
     """The request is well-formed and forbidden."""
 

@@ -66,7 +66,42 @@ def _facts(database: Database) -> list[str]:
     return []
 
 
-MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts)
+_HISTORY = (
+    "ALTER TABLE profile_revisions ADD COLUMN restored_from INTEGER",
+    """CREATE TABLE profile_labels (
+        registry_slug TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        label TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        protected INTEGER NOT NULL,
+        updated_at_ms INTEGER NOT NULL,
+        updated_by TEXT NOT NULL,
+        PRIMARY KEY (registry_slug, slug, label)
+    )""",
+    """CREATE TABLE profile_label_moves (
+        seq INTEGER PRIMARY KEY,
+        registry_slug TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        label TEXT NOT NULL,
+        version INTEGER,
+        protected INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        source TEXT NOT NULL,
+        reason TEXT,
+        at_ms INTEGER NOT NULL
+    )""",
+    "CREATE INDEX profile_label_moves_of_label ON profile_label_moves (registry_slug, slug, label, seq)",
+)
+
+
+def _history(database: Database) -> list[str]:
+    """Let revisions say what they brought back, and create labels of versions with where these pointed before."""
+    for statement in _HISTORY:
+        database.run(statement)
+    return []
+
+
+MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history)
 """Step N takes a database of version N to version N + 1 and returns notices for the operator."""
 
 LATEST: Final = len(MIGRATIONS)

@@ -39,6 +39,8 @@ class Author:
     actor: str
     source: str
     reason: str | None = None
+    admin: bool = True
+    """Whether what only admins may do is theirs to do; everybody's where there are no tokens."""
 
     def because(self, *reasons: str | None) -> "Author":
         """The same one with the first reason that is more than white space, if there is one."""

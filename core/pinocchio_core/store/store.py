@@ -8,6 +8,8 @@ from msgspec import structs
 
 from pinocchio_core.errors import RowUnreadable, StoreUnavailable
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.history import HistoryStore
+from pinocchio_core.store.labels import LabelStore
 from pinocchio_core.store.listing import Page, ProfileFilter, list_profiles
 from pinocchio_core.store.profiles import ProfileStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
@@ -32,6 +34,8 @@ class Store:
         self.registries = RegistryStore(database, clock=clock)
         self.profiles = ProfileStore(database, self.registries, clock=clock)
         self.revisions = RevisionStore(database)
+        self.history = HistoryStore(database)
+        self.labels = LabelStore(database, clock=clock)
         self.now_ms = clock
 
     @property

@@ -12,6 +12,7 @@ from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.history import HistoryService
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
@@ -32,6 +33,7 @@ from pinocchio_core.web.resources.operations import HealthResource, MetricsResou
 from pinocchio_core.web.resources.profiles import ProfilesResource
 from pinocchio_core.web.resources.registries import RegistriesResource
 from pinocchio_core.web.resources.resolution import ResolutionResource
+from pinocchio_core.web.resources.revisions import RevisionsResource
 from pinocchio_core.web.turn_metrics import TurnMetrics
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -74,6 +76,10 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(writes, metrics))
     app.add_route(f"{root}/api/chat/batch", BatchResource(BatchService(writes), metrics))
+    revisions = RevisionsResource(HistoryService(store, default_registry=default_registry), root=root)
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}/revisions", revisions, suffix="collection")
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}/revisions/{{version}}", revisions, suffix="one")
+    app.add_route(f"{root}/api/chat/profiles/{{slug}}/diff", revisions, suffix="diff")
     resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
     chats = ChatService(
         resolving,

@@ -109,6 +109,15 @@ def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
     return ProfileFilter(limit=limit, after=fold(after), text=text, tag=tag), problems
 
 
+def page_of_versions(req: falcon.Request) -> tuple[dict[str, int], list[Problem]]:
+    """Which versions a list is to show, as far as the query says so, and what is wrong with it."""
+    problems: list[Problem] = []
+    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
+    before = _number(req, "before", 1, MAX_VERSION, problems)
+    wanted = {"limit": limit, "before": before}
+    return {name: number for name, number in wanted.items() if number is not None}, problems
+
+
 def author_of(req: falcon.Request) -> Author:
     """Who sends the request."""
     return Author(actor=f"anonymous@{req.remote_addr}", source=SOURCE)

@@ -18,6 +18,7 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.PolicyViolation: (403, "policy violation"),
     errors.RegistryNotFound: (404, "registry not found"),
     errors.ProfileNotFound: (404, "profile not found"),
+    errors.RevisionNotFound: (404, "revision not found"),
     errors.ConversationNotFound: (404, "conversation not found"),
     errors.VersionConflict: (409, "version conflict"),
     errors.AlreadyExists: (409, "already exists"),

@@ -13,6 +13,7 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store import backup
 from pinocchio_core.store.checks import inspect_database
 from pinocchio_core.store.library import connected
+from pinocchio_core.store.migrations import LATEST
 from pinocchio_core.store.original import LAYOUT
 
 NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
@@ -40,7 +41,7 @@ def test_a_backup_has_everything_that_is_committed_in_one_file(store, add, make,
     with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as connection:
         assert connection.execute("SELECT count(*) FROM profiles").fetchone() == (3,)
     manifest = backup.read_manifest(copy)
-    assert (manifest.profiles, manifest.registries, manifest.layout, manifest.highest_version) == (3, 1, 2, 4)
+    assert (manifest.profiles, manifest.registries, manifest.layout, manifest.highest_version) == (3, 1, LATEST, 4)
     assert manifest.content_sha256 == inspect_database(path).content_sha256
 
 

@@ -27,7 +27,10 @@ opened = open_database(dsn_of_path(sys.argv[1]))
 print(opened.database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"), flush=True)
 opened.database.close()
 """
-TABLES = "[('profile_registries',), ('profile_revisions',), ('profiles',), ('server_facts',)]"
+TABLES = (
+    "[('profile_label_moves',), ('profile_labels',), ('profile_registries',), ('profile_revisions',), ('profiles',),"
+    " ('server_facts',)]"
+)
 
 
 @pytest.fixture
