@@ -25,7 +25,7 @@ from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Place
 from pinocchio_core.service.chain import Chains
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.engines import EngineChoice, Engines
-from pinocchio_core.service.names import conversation_problems, name_problem, registry_problems, slug_problems
+from pinocchio_core.service.names import conversation_problems, name_problem, reference_problems, registry_problems
 from pinocchio_core.service.requests import ChatRequest
 from pinocchio_core.service.resolving import ResolveService, overrides_of
 from pinocchio_core.service.targets import Target, opened
@@ -83,14 +83,14 @@ class ChatService:
         """Check a request, and resolve its profile; nothing is stored yet.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable.
         """
         tree, request, problems = opened(body, ChatRequest, where.target)
         problems += registry_problems("registry", tree.get("registry"))
         named = tree.get("profile")
-        problems += slug_problems("profile", named) if isinstance(named, str) and trim(named) else ()
+        problems += reference_problems("profile", named) if isinstance(named, str) and trim(named) else ()
         if where.target.slug is None and where.profile and not (isinstance(named, str) and trim(named)):
-            problems += slug_problems("query.profile", where.profile)
+            problems += reference_problems("query.profile", where.profile)
         problems += conversation_problems("conv_id", tree.get("conv_id"))
         problems += name_problem("idempotency_key", where.idempotency_key or tree.get("idempotency_key"))
         prompt = next((text for text in (tree.get("prompt"), tree.get("text")) if isinstance(text, str)), "")

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from pinocchio_core.domain.references import parse_reference
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import ProfileNotFound
-from pinocchio_core.service.names import slug_problems
+from pinocchio_core.service.names import reference_problems
+from pinocchio_core.service.references import is_there, referenced_row, require_profile
 from pinocchio_core.service.requests import ChooseProfile
 from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.store import Store
@@ -16,6 +17,7 @@ class Choice:
 
     registry: str
     slug: str
+    """It may say which version is meant, as `slug@7` or `slug@production`."""
 
     def cookie(self, default_registry: str) -> str:
         """It as the value of a cookie: `SLUG`, or `REGISTRY:SLUG` in another registry than the default one."""
@@ -33,12 +35,12 @@ class DefaultService:
         """The existing profile that `body` names.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, RowUnreadable.
         """
-        request = checked(body, ChooseProfile, target, also=lambda tree: slug_problems("slug", tree.get("slug")))
+        request = checked(body, ChooseProfile, target, also=lambda tree: reference_problems("slug", tree.get("slug")))
         registry = target.registry_slug(request.registry, self.default_registry)
-        choice = Choice(registry, parse_slug(request.slug or ""))
-        self._require(choice)
+        choice = Choice(registry, str(parse_reference(request.slug or "")))
+        referenced_row(self._store, choice.registry, choice.slug)
         return choice
 
     def current(self, target: Target, chosen: Choice | None) -> Choice:
@@ -48,23 +50,18 @@ class DefaultService:
             InvalidRequest, RegistryNotFound, ProfileNotFound: the registry has no default either.
         """
         target.check()
-        if chosen and self._store.profiles.read(chosen.registry, chosen.slug):
+        if chosen and is_there(self._store, chosen.registry, chosen.slug):
             return chosen
         registry = target.registry_slug(None, self.default_registry)
         slug = self._store.registries.head(registry).default_profile_slug or "default"
-        self._require(Choice(registry, slug))
+        require_profile(self._store, registry, slug)
         return Choice(registry, slug)
-
-    def _require(self, choice: Choice) -> None:
-        if self._store.profiles.read(choice.registry, choice.slug) is None:
-            self._store.registries.head(choice.registry)
-            raise ProfileNotFound(choice.registry, choice.slug)
 
 
 def chosen_from(value: str, default_registry: str) -> Choice | None:
-    """What a browser's cookie says, `SLUG` or `REGISTRY:SLUG`; `None` where it is malformed."""
+    """What a browser's cookie says, `SLUG` or `REGISTRY:SLUG`, perhaps with a version; `None` where it is malformed."""
     registry, colon, slug = value.strip('"').rpartition(":")
     try:
-        return Choice(parse_slug(registry) if colon else default_registry, parse_slug(slug))
+        return Choice(parse_slug(registry) if colon else default_registry, str(parse_reference(slug)))
     except ValueError:
         return None

@@ -60,7 +60,9 @@ class RowHealth:
             self._thread.join()
 
     def look(self, row: StoredProfile) -> RowState | None:
-        """Look at a profile's row now; `None` where it is well."""
+        """Look at a profile's row now; `None` where it is well, as what is read of the history is."""
+        if row.is_past:
+            return None
         state = self._state(row)
         self.findings.update({(row.registry, row.slug): state})
         return state

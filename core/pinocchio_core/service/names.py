@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pinocchio_core.domain import limits, paths
-from pinocchio_core.domain.slugs import fold, has_control_characters, parse_slug, shown, trim
+from pinocchio_core.domain.references import parse_pin, parse_reference
+from pinocchio_core.domain.slugs import has_control_characters, parse_slug, shown, trim
 from pinocchio_core.errors import Problem
 
 _LINE_ENDS_AND_TABS = str.maketrans(dict.fromkeys("\r\n\t"))
@@ -16,6 +17,24 @@ def slug_problems(field: str, value: Any, *, what: str = "profile slug") -> Iter
         return
     try:
         parse_slug(value or "", what=what)
+    except ValueError as error:
+        yield Problem(field=field, reason=str(error))
+
+
+def reference_problems(field: str, value: Any) -> Iterator[Problem]:
+    """What is wrong with a `slug`, `slug@version` or `slug@label`; as `slug_problems` otherwise."""
+    if value is not None and not isinstance(value, str):
+        return
+    try:
+        parse_reference(value or "")
+    except ValueError as error:
+        yield Problem(field=field, reason=str(error))
+
+
+def pin_problems(field: str, value: str) -> Iterator[Problem]:
+    """What is wrong with a version or a label."""
+    try:
+        parse_pin(value)
     except ValueError as error:
         yield Problem(field=field, reason=str(error))
 
@@ -88,9 +107,12 @@ def settings_problems(settings: Any) -> Iterator[Problem]:
             yield from name_problem(paths.join(where, field), field)
 
 
-def same_slug(sent: str | None, slug: str) -> bool:
-    """Whether a slug in a body, if there is one, is the one in the path."""
-    return sent is None or not trim(sent) or fold(sent) == slug
+def same_slug(sent: str, slug: str) -> bool:
+    """Whether a slug in a body, if there is one, is the one in the path; both may say which version is meant."""
+    try:
+        return not trim(sent) or parse_reference(sent) == parse_reference(slug)
+    except ValueError:
+        return False
 
 
 def conversation_problems(field: str, value: Any) -> Iterator[Problem]:

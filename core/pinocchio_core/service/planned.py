@@ -24,6 +24,7 @@ from pinocchio_core.service.conflicts import explain
 from pinocchio_core.service.drafts import drafted, stamped
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.outcomes import Op, Outcome
+from pinocchio_core.service.references import require_profile
 from pinocchio_core.service.requests import CreateProfile
 from pinocchio_core.service.targets import Order
 from pinocchio_core.service.validation import Validation
@@ -79,12 +80,8 @@ class Planned(ABC):
         return None
 
     def _read(self) -> StoredProfile:
-        registry, slug = self.order.registry, self.order.slug
-        row = self._store.profiles.read(registry, slug)
-        if row is None:
-            self._store.registries.head(registry)
-            raise ProfileNotFound(registry, slug)
-        self._store.require_writable(registry)
+        row = require_profile(self._store, self.order.registry, self.order.slug)
+        self._store.require_writable(self.order.registry)
         return row
 
     def _read_again(self, looked_at: StoredProfile) -> StoredProfile:

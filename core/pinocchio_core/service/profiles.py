@@ -1,11 +1,9 @@
 """Use cases of reading profiles: one, and the list of a registry."""
 
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import (
-    ProfileNotFound,
-    RowUnreadable,
-)
+from pinocchio_core.errors import RowUnreadable
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.store.listing import Page, ProfileFilter
 from pinocchio_core.store.registries import RegistryHead
@@ -23,10 +21,11 @@ class ProfileService:
         self.default_registry = default_registry
 
     def read(self, target: Target) -> StoredProfile:
-        """One profile.
+        """One profile, or one version of it where its slug says which.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound: there is none by these names.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound: there is none by these names.
+            RowUnreadable: that version is damaged.
         """
         try:
             slug = parse_slug(target.slug or "")
@@ -35,8 +34,9 @@ class ProfileService:
             )
         except ValueError:
             target.check()
-            raise
-        return self._read(registry, slug)
+            registry = target.registry_slug(None, self.default_registry)
+            return referenced_row(self._store, registry, target.slug or "")
+        return require_profile(self._store, registry, slug)
 
     def document(self, row: StoredProfile) -> bytes:
         """The document of a profile that was read.
@@ -75,10 +75,3 @@ class ProfileService:
         """A validator of every list of a registry's profiles: the registry's, and what is known of its rows."""
         mark = self._health.findings.of(registry).mark
         return f'{head.etag[:-1]}-{mark:x}"' if mark else head.etag
-
-    def _read(self, registry: str, slug: str) -> StoredProfile:
-        row = self._store.profiles.read(registry, slug)
-        if row is None:
-            self._store.registries.head(registry)
-            raise ProfileNotFound(registry, slug)
-        return row

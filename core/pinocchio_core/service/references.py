@@ -1,31 +1,10 @@
 """Profiles that requests name, as they are now or as one of their versions was."""
 
-from collections.abc import Iterator
-from typing import Any
-
-from pinocchio_core.domain.references import Pin, parse_pin, parse_reference
-from pinocchio_core.errors import Problem, ProfileNotFound, RevisionNotFound
+from pinocchio_core.domain.references import Pin, parse_reference
+from pinocchio_core.errors import NotFound, ProfileNotFound, RevisionNotFound, RowUnreadable
 from pinocchio_core.store.history import StoredRevision
 from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.store import Store
-
-
-def reference_problems(field: str, value: Any) -> Iterator[Problem]:
-    """What is wrong with a `slug`, `slug@version` or `slug@label`; values that are no strings are not looked at."""
-    if value is not None and not isinstance(value, str):
-        return
-    try:
-        parse_reference(value or "")
-    except ValueError as error:
-        yield Problem(field=field, reason=str(error))
-
-
-def pin_problems(field: str, value: str | None) -> Iterator[Problem]:
-    """What is wrong with a version or a label."""
-    try:
-        parse_pin(value or "")
-    except ValueError as error:
-        yield Problem(field=field, reason=str(error))
 
 
 def referenced_row(store: Store, registry: str, reference: str) -> StoredProfile:
@@ -44,6 +23,15 @@ def referenced_row(store: Store, registry: str, reference: str) -> StoredProfile
         require_history(store, registry, named.slug)
         raise RevisionNotFound(registry, named.slug, named.pin, reason="the profile was deleted")
     return usable_revision(store, registry, named.slug, named.pin).row(is_default=is_default)
+
+
+def is_there(store: Store, registry: str, reference: str) -> bool:
+    """Whether a sound reference names what can be used."""
+    try:
+        referenced_row(store, registry, reference)
+    except (NotFound, RowUnreadable):
+        return False
+    return True
 
 
 def require_profile(store: Store, registry: str, slug: str) -> StoredProfile:

@@ -3,12 +3,13 @@
 from typing import Any, Final
 
 from pinocchio_core.domain.profile import Profile
-from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import InvalidRequest, Problem, ProfileNotFound
+from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.kept import Kept
+from pinocchio_core.service.names import reference_problems
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.overrides import FIELD, allowed_overrides, parse_overrides
+from pinocchio_core.service.references import referenced_row
 from pinocchio_core.service.requests import ChatRequest, ResolveProfile
 from pinocchio_core.service.resolve import Resolved, Resolver, Uses
 from pinocchio_core.service.targets import Target, checked
@@ -33,7 +34,7 @@ class ResolveService:
         """The answer to a request to resolve a profile.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable.
         """
         if body.strip():
             request = checked(body, ResolveProfile, target)
@@ -42,21 +43,21 @@ class ResolveService:
             request = ResolveProfile()
         registry = target.registry_slug(request.registry, self.default_registry)
         explain = bool(request.explain)
-        resolved = self.resolve(registry, target.path_slug(), overrides_of(request), explain=explain)
+        resolved = self.resolve(registry, target.slug or "", overrides_of(request), explain=explain)
         return resolution_document(resolved, explain=explain)
 
     def resolve(self, registry: str, slug: str, overrides: Any = None, *, explain: bool = False) -> Resolved:
-        """A stored profile with these overrides; with `explain` those that policy refuses are kept as such.
+        """A stored profile, or a version of one, with these overrides.
+
+        With `explain` those that policy refuses are kept as such. `slug` may be `slug@version` or `slug@label`.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, OverrideRefused, RowUnreadable.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable.
         """
-        slug = parse_slug(slug)
-        row = self._store.profiles.read(registry, slug)
-        if row is None:
-            self._store.registries.head(registry)
-            raise ProfileNotFound(registry, slug)
-        profile, uses = self._known(row)
+        problems = list(reference_problems("profile", slug))
+        if problems:
+            raise InvalidRequest(problems)
+        profile, uses = self._known(referenced_row(self._store, registry, slug))
         sent = parse_overrides(overrides, self._host.catalog)
         return self._resolver.resolve(profile, allowed_overrides(sent, profile, collect=explain), own=uses)
 

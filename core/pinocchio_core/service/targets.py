@@ -1,17 +1,24 @@
 """Which profile and which registry a request is about, and under which conditions."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from pinocchio_core.domain.slugs import parse_slug, trim
+from pinocchio_core.domain.slugs import parse_slug, shown, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
 from pinocchio_core.service.envelope import open_envelope
-from pinocchio_core.service.names import reason_problem, registry_problems, same_slug, slug_problems
+from pinocchio_core.service.names import (
+    reason_problem,
+    reference_problems,
+    registry_problems,
+    same_slug,
+    slug_problems,
+)
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.store.rows import Author, StoredProfile
 
+PROFILE_SLUG: Final = "profile slug"
 IN_PATH, IN_QUERY, REASON_IN_QUERY = "path.slug", "query.registry", "query.reason"
 """The fields of problems that are not in the body."""
 
@@ -39,8 +46,10 @@ class Target(Struct, frozen=True, kw_only=True):
 
     slug: str | None = None
     """From the path; `None` where the path has none."""
-    what: str = "profile slug"
+    what: str = PROFILE_SLUG
     """What the slug is, for messages."""
+    versions_too: bool = False
+    """Whether the slug may say which version is meant, as `slug@7` or `slug@production`."""
     registry: str | None = None
     """From the query; a registry in the body wins, and blank counts as absent."""
     conditions: Conditions = NO_CONDITIONS
@@ -66,10 +75,10 @@ class Target(Struct, frozen=True, kw_only=True):
             yield from registry_problems(IN_QUERY, self.registry)
         if self.slug is None:
             return
-        found = list(slug_problems(IN_PATH, self.slug, what=self.what))
+        found = list(self._slug_problems(self.slug))
         yield from found
         sent = body.get("slug")
-        if not found and isinstance(sent, str) and not same_slug(sent, parse_slug(self.slug)):
+        if not found and isinstance(sent, str) and not same_slug(sent, self.slug):
             reason = "must be the slug of the path or be left out; it cannot be changed"
             yield Problem(field="slug", reason=reason)
 
@@ -78,6 +87,15 @@ class Target(Struct, frozen=True, kw_only=True):
         problems = list(self.problems())
         if problems:
             raise InvalidRequest(problems)
+
+    def _slug_problems(self, slug: str) -> Iterator[Problem]:
+        if self.versions_too:
+            yield from reference_problems(IN_PATH, slug)
+        elif self.what == PROFILE_SLUG and "@" in slug and not list(reference_problems(IN_PATH, slug)):
+            pin = slug[slug.index("@") :]
+            yield Problem(field=IN_PATH, reason=f"versions do not change; leave out {shown(pin)}")
+        else:
+            yield from slug_problems(IN_PATH, slug, what=self.what)
 
     def registry_slug(self, in_body: str | None, default: str) -> str:
         """The registry's slug: the body's, else the query's, else the default."""

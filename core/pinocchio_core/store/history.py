@@ -90,7 +90,9 @@ class StoredRevision:
         self.profile()
         payload = self.payload or b""
         version = self.revision.version
-        return StoredProfile(self.registry, self.slug, payload, checksum(payload), version, is_default)
+        return StoredProfile(
+            self.registry, self.slug, payload, checksum(payload), version, is_default=is_default, is_past=True
+        )
 
     def _unreadable(self, reason: str) -> RowUnreadable:
         what = f'version {self.revision.version} of profile "{self.slug}" in registry "{self.registry}"'

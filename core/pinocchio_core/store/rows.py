@@ -57,6 +57,8 @@ class StoredProfile(Struct, frozen=True):
     sha256: str
     version: int
     is_default: bool
+    is_past: bool = False
+    """Whether it is a version from the history, whatever the profile is now."""
 
     def unreadable(self, reason: str = "it is not a profile") -> RowUnreadable:
         """The exception for this row."""

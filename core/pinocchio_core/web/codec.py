@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 import msgspec
+from msgspec import structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import fold, shown, trim
@@ -96,9 +97,14 @@ def change_of(
     return msgspec.structs.replace(target, dry_run=sent == ["true"])
 
 
+def reference_of(req: falcon.Request, slug: str | None) -> Target:
+    """As `target_of`, for requests that also take `slug@version` and `slug@label`."""
+    return structs.replace(target_of(req, slug), versions_too=True)
+
+
 def names_of(req: falcon.Request, slug: str | None = None) -> Target:
     """The names in the path and the query, for requests that only read."""
-    return Target(slug=slug, registry=query(req, "registry"))
+    return Target(slug=slug, registry=query(req, "registry"), versions_too=True)
 
 
 def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:

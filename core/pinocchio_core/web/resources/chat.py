@@ -47,7 +47,7 @@ class ChatResource(Resource):
         cookies = req.get_cookie_values(COOKIE)
         keys = (req.get_header(name) for name in ("Idempotency-Key", "X-Idempotency-Key"))
         return ChatTarget(
-            target=codec.target_of(req, slug),
+            target=codec.reference_of(req, slug),
             profile=codec.query(req, "profile") or codec.query(req, "runtime"),
             cookie=chosen_from(cookies[0], self._default_registry) if cookies else None,
             idempotency_key=next((key for key in keys if key and trim(key)), None),

@@ -15,5 +15,5 @@ class ResolutionResource(Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """Resolve it, and say where every value comes from where that is asked for."""
-        target = codec.target_of(req, slug)
+        target = codec.reference_of(req, slug)
         codec.send_json(resp, self._resolving.requested(target, codec.body_of(req, optional=True)))
