@@ -63,7 +63,7 @@ def _expect_problem(answer, status, title, *fields):
     assert answer.headers["content-type"] == "application/problem+json"
     problem = json.loads(answer.body)
     required = {"type": str, "title": str, "status": int, "detail": str, "request_id": str, "code": str}
-    optional = {"errors": list, "next_step": str, "current": dict, "conflict": dict}
+    optional = {"errors": list, "next_step": str, "current": dict, "conflict": dict, "dependents": list}
     assert required.keys() <= problem.keys() <= required.keys() | optional.keys()
     for member, value in problem.items():
         assert type(value) is (required | optional)[member], member
@@ -96,7 +96,7 @@ def _nothing_written(app):
 def _state(app):
     database = app.program.store.database
     rows = []
-    for table in ("profile_registries", "profiles", "profile_revisions"):
+    for table in ("profile_registries", "profiles", "profile_revisions", "profile_labels", "profile_label_moves"):
         columns = [row[1] for row in database.rows(f"PRAGMA table_info({table})")]
         as_hex = ", ".join(f"hex({column})" for column in columns)  # a damaged column may be no text
         rows.append(database.rows(f"SELECT {as_hex} FROM {table} ORDER BY 1, 2, 3"))

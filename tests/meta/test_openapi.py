@@ -33,6 +33,7 @@ BODIES = {
     "ResolveProfile": requests.ResolveProfile,
     "ChatRequest": requests.ChatRequest,
     "ChooseProfile": requests.ChooseProfile,
+    "PutLabel": requests.PutLabel,
     "CreateRegistry": requests.CreateRegistry,
     "PatchRegistry": requests.PatchRegistry,
     "RuntimeInput": requests.SentRuntime,

@@ -18,5 +18,7 @@ MAX_BATCH = 100
 """Writes in one request for several."""
 MAX_REASON_LENGTH = 500
 """Characters of the reason for a change."""
+MAX_LABELS = 100
+"""Labels of one profile."""
 MAX_PAGE = 1000
-"""Profiles on one page of a list."""
+"""Profiles or versions on one page of a list."""

@@ -10,6 +10,7 @@
     │   │   ├── ProfileNotFound
     │   │   ├── RevisionNotFound
     │   │   └── ConversationNotFound
+    │   ├── Forbidden                it is for others to do
     │   ├── PolicyViolation
     │   │   ├── ProfileReadOnly
     │   │   ├── OverrideRefused
@@ -64,6 +65,7 @@ from pinocchio_core.errors.requests import (
     Conflict,
     ConversationBusy,
     ConversationNotFound,
+    Forbidden,
     IdempotencyMismatch,
     InUse,
     InvalidRequest,
@@ -93,6 +95,7 @@ __all__ = [
     "EngineFailed",
     "FileProblem",
     "FilesRefused",
+    "Forbidden",
     "HookFailed",
     "IdempotencyMismatch",
     "InUse",

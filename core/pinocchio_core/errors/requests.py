@@ -82,6 +82,16 @@ class RevisionNotFound(NotFound):
         )
 
 
+class Forbidden(RequestError):
+    """The request is sound, and not for this caller to make."""
+
+    code = "forbidden"
+    next_step = "ask an admin"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not allowed: {reason}")
+
+
 class PolicyViolation(RequestError):
     """The request is well-formed and forbidden."""
 
@@ -167,8 +177,9 @@ class InUse(Conflict):
 
     code = "in_use"
 
-    def __init__(self, detail: str, *, next_step: str) -> None:
-        self.next_step = next_step
+    def __init__(self, detail: str, *, next_step: str, dependents: Sequence[dict[str, Any]] = ()) -> None:
+        """`dependents` are things that point at it, each with its `kind` and its `name`."""
+        self.next_step, self.dependents = next_step, list(dependents)
         super().__init__(detail)
 
 

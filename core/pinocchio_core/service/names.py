@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pinocchio_core.domain import limits, paths
-from pinocchio_core.domain.references import parse_pin, parse_reference
+from pinocchio_core.domain.references import parse_label, parse_pin, parse_reference
 from pinocchio_core.domain.slugs import has_control_characters, parse_slug, shown, trim
 from pinocchio_core.errors import Problem
 
@@ -35,6 +35,14 @@ def pin_problems(field: str, value: str) -> Iterator[Problem]:
     """What is wrong with a version or a label."""
     try:
         parse_pin(value)
+    except ValueError as error:
+        yield Problem(field=field, reason=str(error))
+
+
+def label_problems(field: str, value: str) -> Iterator[Problem]:
+    """What is wrong with a label."""
+    try:
+        parse_label(value)
     except ValueError as error:
         yield Problem(field=field, reason=str(error))
 

@@ -21,6 +21,7 @@ from pinocchio_core.errors import (
     VersionConflict,
 )
 from pinocchio_core.service.conflicts import explain
+from pinocchio_core.service.dependents import release, require_unused
 from pinocchio_core.service.drafts import drafted, stamped
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.outcomes import Op, Outcome
@@ -71,7 +72,7 @@ class Planned(ABC):
 
         Raises:
             Moved: what `look` has seen is not there any more.
-            InUse: something depends on what was to be removed.
+            InUse, Forbidden: something depends on what was to be removed.
         """
 
     def on(self, old: Profile) -> Profile | None:
@@ -164,7 +165,7 @@ class Deletion(Planned):
         self._require_expected(self._row)
 
     def make(self) -> Outcome:
-        """Remove what was looked at, unless it is the default of others."""
+        """Remove what was looked at, unless it is the default of others, or others depend on it."""
         registry, slug = self.order.registry, self.order.slug
         row = self._read_again(self._row)
         if row.is_default and self._store.profiles.count(registry) > 1:
@@ -172,6 +173,8 @@ class Deletion(Planned):
                 f'profile "{slug}" is the default of registry "{registry}", which has other profiles',
                 next_step=f"make another one the default first, POST {{slug}}/default?registry={registry}",
             )
+        require_unused(self._store, registry, slug, author=self.order.author, force=self.order.force)
+        release(self._store, registry, slug, author=self.order.author)
         version = self._store.delete_profile(row, author=self.order.author)
         return Outcome(op=self.op, version=version, row=row, before=row)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from pinocchio_core.domain.configs import SentUse
+from pinocchio_core.domain.references import MAX_VERSION
 
 Version = Annotated[int, Meta(ge=0)]
 
@@ -71,6 +72,16 @@ class SetDefault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which registry, the version of it that the client saw, and why."""
 
     registry: str | None = None
+    expected_version: Version | None = None
+    reason: str | None = None
+
+
+class PutLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a label is to point, whether only admins may move it then, and the version that it points to now."""
+
+    registry: str | None = None
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)] | None = None
+    protected: bool | None = None
     expected_version: Version | None = None
     reason: str | None = None
 

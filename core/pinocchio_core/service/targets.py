@@ -8,13 +8,8 @@ from msgspec import Struct
 from pinocchio_core.domain.slugs import parse_slug, shown, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
 from pinocchio_core.service.envelope import open_envelope
-from pinocchio_core.service.names import (
-    reason_problem,
-    reference_problems,
-    registry_problems,
-    same_slug,
-    slug_problems,
-)
+from pinocchio_core.service.names import reason_problem, reference_problems, registry_problems, same_slug, slug_problems
+from pinocchio_core.store.labels import StoredLabel
 from pinocchio_core.store.registries import StoredRegistry
 from pinocchio_core.store.rows import Author, StoredProfile
 
@@ -29,7 +24,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     if_match: tuple[str, ...] | None = None
     if_none_match: tuple[str, ...] | None = None
 
-    def check(self, row: StoredProfile | StoredRegistry | None) -> None:
+    def check(self, row: StoredProfile | StoredRegistry | StoredLabel | None) -> None:
         """Raise PreconditionFailed where they do not hold for what is stored, `None` for nothing."""
         etag = row.etag if row else None
         if self.if_match is not None and (etag is None or not _strongly_among(etag, self.if_match)):
@@ -61,6 +56,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """From the query: whether the change is only tried."""
     place: str = ""
     """Where it is in a request of several, `writes[3]`."""
+    force: bool = False
+    """From the query: whether to delete what others depend on."""
     problems_outside: tuple[Problem, ...] = ()
     """What is wrong with the rest of the query and with headers."""
 
@@ -118,6 +115,8 @@ class Order(Struct, frozen=True, kw_only=True):
     expected_version: int
     """0 is unchecked."""
     conditions: Conditions
+    force: bool = False
+    """Whether to delete what others depend on."""
     place: str = ""
     """Where it is in a request of several, `writes[3]`."""
 

@@ -169,6 +169,7 @@ class ProfileWrites:
             author=author.because(request.reason, target.reason),
             expected_version=request.expected_version or target.expected_version,
             conditions=target.conditions,
+            force=target.force,
             place=target.place,
         )
 

@@ -13,6 +13,7 @@ from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.history import HistoryService
+from pinocchio_core.service.labels import LabelService
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
@@ -29,6 +30,7 @@ from pinocchio_core.web.resources.batch import BatchResource
 from pinocchio_core.web.resources.chat import ChatResource, ConversationsResource
 from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
 from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
+from pinocchio_core.web.resources.labels import LabelsResource
 from pinocchio_core.web.resources.operations import HealthResource, MetricsResource, ReadyResource
 from pinocchio_core.web.resources.profiles import ProfilesResource
 from pinocchio_core.web.resources.registries import RegistriesResource
@@ -76,10 +78,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(writes, metrics))
     app.add_route(f"{root}/api/chat/batch", BatchResource(BatchService(writes), metrics))
-    revisions = RevisionsResource(HistoryService(store, default_registry=default_registry), root=root)
-    app.add_route(f"{root}/api/chat/profiles/{{slug}}/revisions", revisions, suffix="collection")
-    app.add_route(f"{root}/api/chat/profiles/{{slug}}/revisions/{{version}}", revisions, suffix="one")
-    app.add_route(f"{root}/api/chat/profiles/{{slug}}/diff", revisions, suffix="diff")
+    _route_history(app, store, metrics, root=root, default_registry=default_registry)
     resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
     chats = ChatService(
         resolving,
@@ -108,3 +107,14 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app
+
+
+def _route_history(app: App, store: Store, metrics: Metrics, *, root: str, default_registry: str) -> None:
+    one = f"{root}/api/chat/profiles/{{slug}}"
+    labels = LabelsResource(LabelService(store, default_registry=default_registry), metrics)
+    app.add_route(f"{one}/labels", labels, suffix="collection")
+    app.add_route(f"{one}/labels/{{label}}", labels, suffix="one")
+    revisions = RevisionsResource(HistoryService(store, default_registry=default_registry), root=root)
+    app.add_route(f"{one}/revisions", revisions, suffix="collection")
+    app.add_route(f"{one}/revisions/{{version}}", revisions, suffix="one")
+    app.add_route(f"{one}/diff", revisions, suffix="diff")

@@ -11,7 +11,7 @@ from msgspec import structs
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import fold, shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
-from pinocchio_core.service.targets import Conditions, Target, weakly_among
+from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.rows import Author
 
@@ -55,7 +55,7 @@ def target_of(
     req: falcon.Request,
     slug: str | None = None,
     *,
-    what: str = "profile slug",
+    what: str = PROFILE_SLUG,
     in_query: bool = False,
     problems: Sequence[Problem] = (),
 ) -> Target:
@@ -83,18 +83,25 @@ def target_of(
 
 
 def change_of(
-    req: falcon.Request, slug: str | None = None, *, what: str = "profile slug", in_query: bool = False
+    req: falcon.Request, slug: str | None = None, *, what: str = PROFILE_SLUG, in_query: bool = False
 ) -> Target:
-    """As `target_of`, for a request that changes something and may only be tried."""
+    """As `target_of`, for a request that changes something and may only be tried, or forced where it deletes."""
     if not req.query_string:
         return target_of(req, slug, what=what)
-    sent = req.get_param_as_list("dry_run")
-    problems = []
-    if sent not in (None, ["true"], ["false"]):  # nor blank: who tries must not find it done
-        told = shown(", ".join(sent))
-        problems.append(Problem(field="query.dry_run", reason=f"must be true or false, got {told}"))
+    problems: list[Problem] = []
+    dry_run = flag(req, "dry_run", problems)
+    force = in_query and flag(req, "force", problems)
     target = target_of(req, slug, what=what, in_query=in_query, problems=problems)
-    return msgspec.structs.replace(target, dry_run=sent == ["true"])
+    return structs.replace(target, dry_run=dry_run, force=force)
+
+
+def flag(req: falcon.Request, name: str, problems: list[Problem]) -> bool:
+    """Whether a query parameter is `true`; absent is false, and blank is wrong: who tries must not find it done."""
+    sent = req.get_param_as_list(name)
+    if sent not in (None, ["true"], ["false"]):
+        reason = f"must be true or false, got {shown(', '.join(sent))}"
+        problems.append(Problem(field=f"query.{name}", reason=reason))
+    return sent == ["true"]
 
 
 def reference_of(req: falcon.Request, slug: str | None) -> Target:

@@ -15,6 +15,7 @@ PROBLEM_JSON = "application/problem+json"
 
 STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "validation error"),
+    errors.Forbidden: (403, "forbidden"),
     errors.PolicyViolation: (403, "policy violation"),
     errors.RegistryNotFound: (404, "registry not found"),
     errors.ProfileNotFound: (404, "profile not found"),
@@ -60,7 +61,7 @@ def problem_of(error: errors.PinocchioError) -> dict[str, Any]:
         document["errors"] = [{"field": "engine", "reason": reason, "actual": str(error.status)}]
     if error.next_step:
         document["next_step"] = error.next_step
-    for member in ("current", "conflict"):
+    for member in ("current", "conflict", "dependents"):
         if value := getattr(error, member, None):
             document[member] = value
     return document
