@@ -145,6 +145,19 @@ def test_a_backup_that_is_missing_or_old_is_warned_of(doctor, backup, tmp_path):
     assert doctor("--max-backup-age", "52w")[1]["backups"][0] == "warning"
 
 
+def test_labels_that_point_nowhere_are_said(serving, backup, doctor, tmp_path, database):
+    with serving(tmp_path) as server:
+        for label in ("a", "b"):
+            assert server.request("PUT", f"{PROFILES}/agent/labels/{label}", {"version": 1}).status == 201
+    assert doctor()[1]["labels"] == ("ok", "each points at a version that is there")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE profile_labels SET version = 7 WHERE label = 'b'")
+    code, found = doctor()
+
+    assert code == 1
+    assert found["labels"] == ("wrong", "these point at no version that can be used: agent@b of registry default")
+
+
 def test_a_registry_without_a_default_is_warned_of(doctor, backup, database):
     assert doctor("--default-registry", "other")[1]["default"] == ("warning", 'there is no registry "other"')
     with closing(sqlite3.connect(database)) as connection, connection:

@@ -16,7 +16,9 @@ from pinocchio_core.store.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.files import loose_permissions, real_path, require_plain_file
 from pinocchio_core.store.keeper import wal_bytes
+from pinocchio_core.store.labels import LOST_LABELS
 from pinocchio_core.store.library import Connection, connected, library, library_text
+from pinocchio_core.store.migrations import FIRST_WITH_LABELS
 from pinocchio_core.store.presence import servers_with
 
 State = Literal["ok", "warning", "wrong"]
@@ -105,6 +107,7 @@ def _readings(dsn: Dsn, path: Path, registry: str) -> Iterator[Check]:
     """What takes a connection. This one stays open until the end, so that no other is the last and tidies up."""
     with connected(path) as connection:
         yield _default(connection, registry)
+        yield _labels(connection)
         yield _journal(dsn, str(connection.execute("PRAGMA journal_mode").fetchall()[0][0]))
         yield _lock(path)
 
@@ -121,6 +124,18 @@ def _default(connection: Connection, registry: str) -> Check:
         step = "POST /api/chat/profiles/{slug}/default chooses one"
         return Check("default", "warning", f'registry "{registry}" has no default profile', step)
     return Check("default", "ok", f'profile "{rows[0][0]}" in registry "{registry}"')
+
+
+def _labels(connection: Connection) -> Check:
+    if connection.execute("PRAGMA user_version").fetchall()[0][0] < FIRST_WITH_LABELS:
+        return Check("labels", "ok", "an older layout, which has none")
+    lost = [
+        f"{slug}@{label} of registry {registry}" for registry, slug, label in connection.execute(LOST_LABELS).fetchall()
+    ]
+    if lost:
+        step = "point each at a version that is there, or remove it"
+        return Check("labels", "wrong", "these point at no version that can be used: " + _several(lost), step)
+    return Check("labels", "ok", "each points at a version that is there")
 
 
 def _journal(dsn: Dsn, mode: str) -> Check:

@@ -20,6 +20,7 @@ _PROFILES = (
     "SELECT registry_slug, slug, CAST(payload_json AS BLOB), payload_sha256, version FROM profiles"
     " WHERE (registry_slug, slug) > (?, ?) ORDER BY registry_slug, slug LIMIT ?"
 )
+_LABELS = "SELECT registry_slug, slug, label, version, protected FROM profile_labels ORDER BY 1, 2, 3"
 _decode_registry = msgspec.json.Decoder(Registry).decode
 
 Progress = Callable[[int, int], None]
@@ -41,7 +42,7 @@ class Inspection:
     profiles: int
     revisions: int
     content_sha256: str
-    """Over every registry and profile, and how far the history goes; equal where the content is."""
+    """Over every registry, profile and label, and how far the history goes; equal where the content is."""
     highest_version: int
     problems: tuple[str, ...]
     """At most MAX_PROBLEMS."""
@@ -100,6 +101,8 @@ def _inspected(path: Path, connection: Connection, progress: Progress, judge: Ju
     digest, problems = hashlib.sha256(), list(_page_problems(connection))
     refused: list[str] = []
     problems += _registry_problems(connection, digest, original=layout == 0)
+    if "profile_labels" in tables:
+        _add_labels(connection, digest)
     if layout == 0:
         counts = {"profiles": 0, "revisions": 0, "highest_version": 0}
     else:
@@ -152,6 +155,11 @@ def _registry_problems(connection: Connection, digest: "hashlib._Hash", *, origi
                 _decode_registry(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             yield f'registry "{slug}": {error}'
+
+
+def _add_labels(connection: Connection, digest: "hashlib._Hash") -> None:
+    for row in connection.execute(_LABELS).fetchall():
+        digest.update(f"label {row!r}\n".encode())
 
 
 def _profiles(

@@ -29,6 +29,14 @@ _RECORD = (
     "INSERT INTO profile_label_moves (registry_slug, slug, label, version, protected, actor, source, reason, at_ms)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+LOST_LABELS = (
+    "SELECT l.registry_slug, l.slug, l.label FROM profile_labels l"
+    " LEFT JOIN profiles p ON p.registry_slug = l.registry_slug AND p.slug = l.slug"
+    " LEFT JOIN profile_revisions r"
+    " ON r.registry_slug = l.registry_slug AND r.slug = l.slug AND r.version = l.version"
+    " WHERE p.slug IS NULL OR r.payload_json IS NULL ORDER BY 1, 2, 3"
+)
+"""The names of labels whose profile, or whose version with its document, is not there."""
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _hist
 """Step N takes a database of version N to version N + 1 and returns notices for the operator."""
 
 LATEST: Final = len(MIGRATIONS)
+FIRST_WITH_LABELS: Final = MIGRATIONS.index(_history) + 1
 
 
 def version_of(database: Database) -> int:
