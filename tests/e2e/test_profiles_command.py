@@ -187,3 +187,55 @@ def test_unknown_names_are_refused_in_words(refused, serving, tmp_path):
 
 def test_database_in_memory_cannot_be_looked_at(refused):
     assert "memory" in refused(2, "list", "--profile-registry-db", ":memory:")
+
+
+def test_a_version_is_brought_back_by_a_command_while_servers_run(serving, run, tmp_path):
+    at = ("--profile-registry-db", tmp_path / "data/profiles.db")
+    with serving(tmp_path) as server:
+        server.request("POST", PROFILES, {"slug": "x", "description": "one"})
+        server.request("PATCH", f"{PROFILES}/x", {"description": "two"})
+        server.request("DELETE", f"{PROFILES}/x")
+        refused = run(tmp_path, "profiles", "restore-version", "x", "3", *at)
+        done = run(tmp_path, "profiles", "restore-version", "X", "1", "--reason", "needed", "--json", *at)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert server.request("GET", f"{PROFILES}/x").json == json.loads(done.stdout)
+        assert server.request("GET", "/readyz").status == 200
+
+    assert refused.returncode == 1
+    assert "path.version: version 3 is a deletion" in refused.stderr
+    told = json.loads(run(tmp_path, "profiles", "history", "x", "--limit", "1", "--json", *at).stdout)
+    assert (told[0]["op"], told[0]["restored_from"], told[0]["reason"], told[0]["source"]) == (
+        "restore",
+        1,
+        "needed",
+        "cli",
+    )
+    assert told[0]["actor"].startswith("cli:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("history", "nope"), 'profile not found: "nope"'),
+        (("history", "x!"), "path.slug: invalid profile slug"),
+        (("diff", "agent", "9"), 'revision not found: "agent@9"'),
+        (("diff", "agent", "1", "!"), "query.to: invalid version"),
+        (("restore-version", "agent", "production"), 'revision not found: "agent@production"'),
+    ],
+)
+def test_a_version_that_is_not_there_is_said_in_one_line(serving, run, tmp_path, arguments, told):
+    with serving(tmp_path):
+        pass
+    done = run(tmp_path, "profiles", *arguments, "--profile-registry-db", tmp_path / "data/profiles.db")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_version_is_brought_back_into_no_database_that_is_not_there(run, tmp_path):
+    done = run(tmp_path, "profiles", "restore-version", "x", "1", "--profile-registry-db", tmp_path / "no.db")
+
+    assert done.returncode == 1
+    assert "there is no database at" in done.stderr
+    assert not (tmp_path / "no.db").exists()

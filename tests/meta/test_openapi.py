@@ -34,6 +34,7 @@ BODIES = {
     "ChatRequest": requests.ChatRequest,
     "ChooseProfile": requests.ChooseProfile,
     "PutLabel": requests.PutLabel,
+    "RestoreRevision": requests.RestoreRevision,
     "CreateRegistry": requests.CreateRegistry,
     "PatchRegistry": requests.PatchRegistry,
     "RuntimeInput": requests.SentRuntime,

@@ -9,8 +9,8 @@ import msgspec
 
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import default_registry_option, operator_options, registry_option, store_options
+from pinocchio_core.cli.refusals import every_problem_told
 from pinocchio_core.cli.stores import opened_store
-from pinocchio_core.errors import InvalidRequest
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.resolving import ResolveService, resolution_document
@@ -48,16 +48,11 @@ def explain(
 ) -> None:
     """Show what SLUG comes to: every value, which layer it is from, and what that layer went over."""
     operator = OperatorConfigs(host.catalog, file=config, environment=os.environ, options=middleware_configs)
-    with opened_store(**where) as store:
+    with opened_store(**where) as store, every_problem_told():
         service = ResolveService(store, host, operator, default_registry=parse_registry(default_registry))
-        try:
-            resolved = service.resolve(
-                parse_registry(registry or default_registry), slug, _overrides(overrides), explain=True
-            )
-        except InvalidRequest as error:
-            for problem in error.problems:
-                click.echo(f"pinocchio: {problem.field}: {problem.reason}", err=True)
-            raise SystemExit(1) from error
+        resolved = service.resolve(
+            parse_registry(registry or default_registry), slug, _overrides(overrides), explain=True
+        )
     document = resolution_document(resolved, explain=True)
     if as_json:
         print_json(document)

@@ -1,17 +1,23 @@
-"""`pinocchio profiles history` and `diff`: what was done to a profile, also to one that is deleted."""
+"""`pinocchio profiles history`, `diff` and `restore-version`: what was done to a profile, and going back."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+import msgspec
 
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import default_registry_option, registry_option, store_options
-from pinocchio_core.cli.stores import opened_store
+from pinocchio_core.cli.refusals import every_problem_told
+from pinocchio_core.cli.stores import cli_author, opened_store, writable_store
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import printable
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.history import PAGE, HistoryService
 from pinocchio_core.service.targets import Target
+from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.settings import parse_registry
 
 
@@ -30,7 +36,7 @@ from pinocchio_core.settings import parse_registry
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON, as the route `revisions` answers.")
 def history(slug: str, registry: str | None, limit: int, default_registry: str, as_json: bool, **where: Any) -> None:
     """List the versions of SLUG, the newest first: when, who, what and why."""
-    with opened_store(**where) as store:
+    with opened_store(**where) as store, every_problem_told():
         service = HistoryService(store, default_registry=parse_registry(default_registry))
         page = service.page(Target(slug=slug, registry=registry), limit=limit)
     if as_json:
@@ -64,13 +70,49 @@ def diff(
 
     TO is by default the newest version, FROM the one before it.
     """
-    with opened_store(**where) as store:
+    with opened_store(**where) as store, every_problem_told():
         service = HistoryService(store, default_registry=parse_registry(default_registry))
         found = service.diff(Target(slug=slug, registry=registry), older=older, newer=newer)
     if as_json:
         print_json(found)
     elif found["text"]:
         click.echo(found["text"])
+
+
+@click.command("restore-version")
+@click.argument("slug")
+@click.argument("version")
+@registry_option
+@click.option("--reason", metavar="TEXT", help="Why; kept in the history.")
+@store_options
+@default_registry_option
+@click.option("--json", "as_json", is_flag=True, help="The profile as JSON.")
+@click.pass_obj
+def restore_version(
+    host: Host,
+    /,
+    slug: str,
+    version: str,
+    registry: str | None,
+    reason: str | None,
+    default_registry: str,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Make VERSION of SLUG, a number or a label, its newest version again, also where SLUG was deleted.
+
+    The installed plugins check it as they check any write. Servers that have the database open serve it at once.
+    """
+    host.require_sound()
+    with writable_store(**where) as store, every_problem_told():
+        health = RowHealth(store, Validation(host))
+        writes = ProfileWrites(store, host, health, default_registry=parse_registry(default_registry))
+        body = msgspec.json.encode({} if reason is None else {"reason": reason})
+        row = writes.restore(Target(slug=slug, registry=registry), version, body, author=cli_author()).row
+    if as_json:
+        print_json(msgspec.Raw(row.document))
+    else:
+        click.echo(f'profile "{row.slug}" in registry "{row.registry}" is version {row.version}, as {version} was')
 
 
 def _when(at_ms: int) -> str:

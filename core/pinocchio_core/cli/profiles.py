@@ -10,7 +10,7 @@ from pinocchio_core.cli.backups import backup, backups, verify
 from pinocchio_core.cli.doctor import doctor
 from pinocchio_core.cli.explain import explain
 from pinocchio_core.cli.exporting import export
-from pinocchio_core.cli.history import diff, history
+from pinocchio_core.cli.history import diff, history, restore_version
 from pinocchio_core.cli.options import default_registry_option, store_options
 from pinocchio_core.cli.plan import plan
 from pinocchio_core.cli.quiesce import quiesce
@@ -28,7 +28,7 @@ def profiles() -> None:
 
 
 for _command in (
-    *(export, plan, apply, import_command, explain, history, diff),
+    *(export, plan, apply, import_command, explain, history, diff, restore_version),
     *(backup, backups, verify, restore, quiesce, doctor),
 ):
     profiles.add_command(_command)

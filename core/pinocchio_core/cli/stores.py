@@ -1,22 +1,57 @@
-"""Opening the store that options name, to look at it."""
+"""Opening the store that options name, to look at it or to change it."""
 
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.settings import parse_store
+from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+
+SOURCE: Final = "cli"
 
 
 @contextmanager
 def opened_store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
     """The store, read-only; SettingsError where it is one that no other program can see."""
+    dsn = _dsn(profile_registry_db, profile_registry_dsn)
+    with _closed(replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro"})) as store:
+        yield store
+
+
+@contextmanager
+def writable_store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
+    """The store to write to, which must be there already; as `opened_store` otherwise. Servers may have it open."""
+    dsn = _dsn(profile_registry_db, profile_registry_dsn)
+    with _closed(dsn if dsn.read_only else replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})) as store:
+        yield store
+
+
+def cli_author() -> Author:
+    """Who writes from the command line: the user that is logged in."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())  # a user without a name, as in containers
+    return Author(actor=f"cli:{name}", source=SOURCE)
+
+
+def _dsn(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Dsn:
     dsn = parse_store(profile_registry_db, profile_registry_dsn)
     if dsn.path is None:
         raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
-    store = Store(open_database(replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro"})).database)
+    return dsn
+
+
+@contextmanager
+def _closed(dsn: Dsn) -> Iterator[Store]:
+    store = Store(open_database(dsn).database)
     try:
         yield store
     finally:

@@ -11,7 +11,7 @@ from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import Problem, RowUnreadable
 from pinocchio_core.store.rows import StoredProfile
 
-Op = Literal["create", "update", "replace", "delete", "set_default"]
+Op = Literal["create", "update", "replace", "restore", "delete", "set_default"]
 """What is done to a profile, in the words of the history."""
 
 

@@ -86,6 +86,14 @@ class PutLabel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str | None = None
 
 
+class RestoreRevision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a version is brought back, and over which one."""
+
+    registry: str | None = None
+    expected_version: Version | None = None
+    reason: str | None = None
+
+
 class ChooseProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The profile that a browser wants from now on."""
 

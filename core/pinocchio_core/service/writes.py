@@ -7,16 +7,19 @@ from typing import Final, Literal
 from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile
+from pinocchio_core.domain.references import parse_pin
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import PinocchioError, RequestError, RowUnreadable, StoreUnavailable
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.edits import Patch, Replacement
 from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.names import pin_problems
 from pinocchio_core.service.outcomes import Op, Outcome
 from pinocchio_core.service.planned import Creation, DefaultChoice, Deletion, Means, Moved, Planned
 from pinocchio_core.service.refusals import refusal
-from pinocchio_core.service.requests import CreateProfile, PatchProfile, ReplaceProfile, SetDefault
+from pinocchio_core.service.requests import CreateProfile, PatchProfile, ReplaceProfile, RestoreRevision, SetDefault
+from pinocchio_core.service.restoring import VERSION_IN_PATH, Restoration
 from pinocchio_core.service.targets import Order, Target, checked
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.rows import Author, readable
@@ -26,6 +29,7 @@ _TOLD_AS: Final[dict[Op, Literal["create", "update", "delete", "set_default"]]] 
     "create": "create",
     "update": "update",
     "replace": "update",
+    "restore": "update",
     "delete": "delete",
     "set_default": "set_default",
 }
@@ -55,6 +59,18 @@ class ProfileWrites:
             VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         return self.carry_out([self.plan(op, target, body, author=author)], dry_run=target.dry_run)[0]
+
+    def restore(self, target: Target, version: str, body: bytes, *, author: Author) -> Outcome:
+        """Make a version of a profile, named by its number or a label, the newest one again.
+
+        Raises:
+            InvalidRequest: also where the version is a deletion, or the installed plugins would not accept it.
+            RegistryNotFound, ProfileNotFound, RevisionNotFound, ProfileReadOnly, RowUnreadable, VersionConflict,
+            PreconditionFailed, StoreUnavailable.
+        """
+        request = checked(body or b"{}", RestoreRevision, target, also=lambda _: pin_problems(VERSION_IN_PATH, version))
+        plan = Restoration(self._means, self._order(target, request, author), parse_pin(version))
+        return self.carry_out([plan], dry_run=target.dry_run)[0]
 
     def plan(self, op: Op, target: Target, body: bytes = b"", *, author: Author) -> Planned:
         """What a request asks for, where nothing is wrong with it by itself.
@@ -126,7 +142,7 @@ class ProfileWrites:
             self._means.health.written(order.registry, order.slug)
             self._host.changed(
                 ProfileChange(
-                    op=_TOLD_AS[outcome.op],
+                    op=_TOLD_AS[outcome.op] if outcome.before else "create",
                     registry=order.registry,
                     slug=order.slug,
                     version=outcome.version,
@@ -160,7 +176,12 @@ class ProfileWrites:
         return DefaultChoice(self._means, self._order(target, request, author))
 
     def _order(
-        self, target: Target, request: PatchProfile | SetDefault, author: Author, *, slug: str | None = None
+        self,
+        target: Target,
+        request: PatchProfile | SetDefault | RestoreRevision,
+        author: Author,
+        *,
+        slug: str | None = None,
     ) -> Order:
         """What both say; a version and a reason in the body win."""
         return Order(

@@ -60,8 +60,19 @@ class ProfileStore:
         """How many profiles a registry has."""
         return int(self._database.rows(_COUNT, (registry,))[0][0])
 
-    def create(self, registry: str, slug: str, make: Make, *, author: Author, expected_version: int = 0) -> Written:
+    def create(
+        self,
+        registry: str,
+        slug: str,
+        make: Make,
+        *,
+        author: Author,
+        expected_version: int = 0,
+        restored_from: int | None = None,
+    ) -> Written:
         """Add a profile; its version continues after the last one its slug ever had.
+
+        `restored_from` is the version that this brings back.
 
         Raises:
             RegistryNotFound: there is no such registry.
@@ -79,7 +90,7 @@ class ProfileStore:
         profile = make(version, now)
         row = stored(profile, is_default=default == slug)
         self._database.run(_INSERT, profile_values(profile, row))
-        self._record(profile, row, "create", author)
+        self._record(profile, row, "create", author, restored_from)
         return Written(profile, row)
 
     def replace(self, make: Make, *, old: Profile, author: Author) -> Written | None:
@@ -98,10 +109,11 @@ class ProfileStore:
         self._record(profile, row, "update", author)
         return Written(profile, stored(profile, is_default=True) if default == old.slug else row)
 
-    def overwrite(self, row: StoredProfile, make: Make, *, author: Author) -> Written:
+    def overwrite(self, row: StoredProfile, make: Make, *, author: Author, restored_from: int | None = None) -> Written:
         """Write a profile over a row that was read in this transaction, whatever that holds.
 
-        Its time is later than the old one's even where the clock was set back.
+        Its time is later than the old one's even where the clock was set back. `restored_from` is the version that this
+        brings back.
         """
         last_ms = self._database.rows(_UPDATED_AT, (row.registry, row.slug))[0][0] or 0
         profile = make(
@@ -111,7 +123,7 @@ class ProfileStore:
         if not self._database.run(_REPLACE, (*profile_values(profile, new)[2:], row.registry, row.slug, row.version)):
             raise StoreUnavailable(f'profile "{row.slug}" changed inside one transaction')
         self._registries.touch(row.registry, profile.metadata.updated_at_ms)
-        self._record(profile, new, "replace", author)
+        self._record(profile, new, "replace", author, restored_from)
         return Written(profile, new)
 
     def delete(self, row: StoredProfile, *, author: Author) -> int | None:
@@ -126,8 +138,16 @@ class ProfileStore:
         self._revisions.append(row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=now)
         return version
 
-    def _record(self, profile: Profile, row: StoredProfile, op: str, author: Author) -> None:
-        at_ms, version = profile.metadata.updated_at_ms, profile.metadata.version
+    def _record(
+        self, profile: Profile, row: StoredProfile, op: str, author: Author, restored_from: int | None = None
+    ) -> None:
         self._revisions.append(
-            profile.registry, profile.slug, version, op=op, payload=row.payload, author=author, at_ms=at_ms
+            profile.registry,
+            profile.slug,
+            profile.metadata.version,
+            op=op if restored_from is None else "restore",
+            payload=row.payload,
+            author=author,
+            at_ms=profile.metadata.updated_at_ms,
+            restored_from=restored_from,
         )

@@ -10,8 +10,8 @@ REGISTRY_ITSELF: Final = ""
 """The `slug` of revisions of a registry rather than of one of its profiles."""
 
 _APPEND = (
-    "INSERT INTO profile_revisions (registry_slug, slug, version, op, payload_json, actor, source, reason, at_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO profile_revisions (registry_slug, slug, version, op, payload_json, actor, source, reason, at_ms,"
+    " restored_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _TOO_HIGH = 1 << 62
 _LAST = (
@@ -42,11 +42,20 @@ class RevisionStore:
         self._database = database
 
     def append(
-        self, registry: str, slug: str, version: int, *, op: str, payload: bytes | None, author: Author, at_ms: int
+        self,
+        registry: str,
+        slug: str,
+        version: int,
+        *,
+        op: str,
+        payload: bytes | None,
+        author: Author,
+        at_ms: int,
+        restored_from: int | None = None,
     ) -> None:
         """Record a change; only inside the transaction that makes it. `payload` is the document after it."""
         text = None if payload is None else payload.decode()
-        values = (registry, slug, version, op, text, author.actor, author.source, author.reason, at_ms)
+        values = (registry, slug, version, op, text, author.actor, author.source, author.reason, at_ms, restored_from)
         self._database.run(_APPEND, values)
 
     def read(self, registry: str, slug: str, version: int) -> Revision | None:

@@ -78,7 +78,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/profiles/{{slug}}", profiles)
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/default", DefaultResource(writes, metrics))
     app.add_route(f"{root}/api/chat/batch", BatchResource(BatchService(writes), metrics))
-    _route_history(app, store, metrics, root=root, default_registry=default_registry)
+    _route_history(app, store, writes, metrics, root=root)
     resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
     chats = ChatService(
         resolving,
@@ -109,12 +109,13 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     return app
 
 
-def _route_history(app: App, store: Store, metrics: Metrics, *, root: str, default_registry: str) -> None:
-    one = f"{root}/api/chat/profiles/{{slug}}"
+def _route_history(app: App, store: Store, writes: ProfileWrites, metrics: Metrics, *, root: str) -> None:
+    one, default_registry = f"{root}/api/chat/profiles/{{slug}}", writes.default_registry
     labels = LabelsResource(LabelService(store, default_registry=default_registry), metrics)
     app.add_route(f"{one}/labels", labels, suffix="collection")
     app.add_route(f"{one}/labels/{{label}}", labels, suffix="one")
-    revisions = RevisionsResource(HistoryService(store, default_registry=default_registry), root=root)
+    revisions = RevisionsResource(HistoryService(store, default_registry=default_registry), writes, metrics, root=root)
     app.add_route(f"{one}/revisions", revisions, suffix="collection")
     app.add_route(f"{one}/revisions/{{version}}", revisions, suffix="one")
+    app.add_route(f"{one}/revisions/{{version}}/restore", revisions, suffix="restore")
     app.add_route(f"{one}/diff", revisions, suffix="diff")

@@ -41,7 +41,7 @@ class ProfilesResource(Resource):
         outcome = self._writes.write("create", codec.change_of(req), codec.body_of(req), author=codec.author_of(req))
         if not outcome.dry_run:
             resp.status = falcon.HTTP_201
-            resp.set_header("Location", self._location(outcome.row))
+            resp.set_header("Location", location_of(outcome.row, self._root, self._profiles.default_registry))
         send_outcome(resp, outcome, self._metrics)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
@@ -77,16 +77,18 @@ class ProfilesResource(Resource):
         resp.data = row.payload
         resp.content_type = "application/octet-stream"
 
-    def _location(self, row: StoredProfile) -> str:
-        where = f"{self._root}{COLLECTION}/{row.slug}"
-        return where if row.registry == self._profiles.default_registry else f"{where}?registry={row.registry}"
-
 
 def _wants_raw(req: falcon.Request) -> bool:
     sent = codec.query(req, "raw")
     if sent not in (None, "true", "false"):
         raise InvalidRequest([Problem(field="query.raw", reason=f"must be true or false, got {shown(sent)}")])
     return sent == "true"
+
+
+def location_of(row: StoredProfile, root: str, default_registry: str) -> str:
+    """The URL of a profile."""
+    where = f"{root}{COLLECTION}/{row.slug}"
+    return where if row.registry == default_registry else f"{where}?registry={row.registry}"
 
 
 def send_outcome(resp: falcon.Response, outcome: Outcome, metrics: Metrics) -> None:

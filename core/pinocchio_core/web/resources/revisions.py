@@ -3,16 +3,20 @@
 import falcon
 
 from pinocchio_core.service.history import HistoryService
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.web import codec
+from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
-from pinocchio_core.web.resources.profiles import COLLECTION
+from pinocchio_core.web.resources.profiles import COLLECTION, location_of, send_outcome
 
 
 class RevisionsResource(Resource):
     """`/api/chat/profiles/{slug}/revisions`, one of them, and `/api/chat/profiles/{slug}/diff`."""
 
-    def __init__(self, history: HistoryService, *, root: str) -> None:
+    def __init__(self, history: HistoryService, writes: ProfileWrites, metrics: Metrics, *, root: str) -> None:
         self._history = history
+        self._writes = writes
+        self._metrics = metrics
         self._root = root
 
     def on_get_collection(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
@@ -30,6 +34,15 @@ class RevisionsResource(Resource):
         document, etag = self._history.read(codec.target_of(req, slug), version)
         if not codec.not_modified(req, resp, etag):
             codec.send_json(resp, document)
+
+    def on_post_restore(self, req: falcon.Request, resp: falcon.Response, slug: str, version: str) -> None:
+        """Make one the newest again."""
+        target, body = codec.change_of(req, slug), codec.body_of(req, optional=True)
+        outcome = self._writes.restore(target, version, body, author=codec.author_of(req))
+        if outcome.before is None and not outcome.dry_run:
+            resp.status = falcon.HTTP_201
+            resp.set_header("Location", location_of(outcome.row, self._root, self._writes.default_registry))
+        send_outcome(resp, outcome, self._metrics)
 
     def on_get_diff(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """What is different between two."""
