@@ -47,6 +47,8 @@ TABLES: Final = (
     Table("profile_registries", "slug"),
     Table("profiles", "registry_slug, slug"),
     Table("profile_revisions", "seq"),
+    Table("profile_labels", "registry_slug, slug, label"),
+    Table("profile_label_moves", "seq"),
     Table("server_facts", "name", where=f"name = '{VERSION_FLOOR}'"),
     Table(LEGACY, "slug"),
 )

@@ -20,9 +20,10 @@ from pinocchio_core.store.archive import (
     value_of,
     write_archive,
 )
+from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.library import connected
-from pinocchio_core.store.migrations import LATEST
+from pinocchio_core.store.migrations import LATEST, migrate
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.original import LAYOUT
 from pinocchio_core.store.restore import restore, restore_live
@@ -236,14 +237,20 @@ def test_rows_of_the_original_program_are_in_it(path, tmp_path):
     assert made == content(path)
 
 
-def test_an_older_layout_is_brought_up_to_date_by_a_restore(archive, tmp_path):
-    lines = [line for line in _lines(archive) if b'"table":"server_facts"' not in line]
-    tables = json.loads(lines[0])["tables"]
-    tables.pop("server_facts")
-    older = tmp_path / "older.jsonl"
-    older.write_bytes(b"".join(_header(lines, layout=1, tables=tables)))
+def test_an_older_layout_is_brought_up_to_date_by_a_restore(tmp_path):
+    database, older = Database(dsn_of_path(str(tmp_path / "old.db"))), tmp_path / "older.jsonl"
+    migrate(database, upto=1)
+    with database.write():
+        database.run(
+            "INSERT INTO profile_revisions (registry_slug, slug, version, op, actor, source, at_ms)"
+            " VALUES ('default', 'x', 1, 'delete', 'ann', 'test', 1)"
+        )
+    database.close()
+    write_archive(tmp_path / "old.db", older)
+
     assert backup.verify(older).layout == 1
-    assert restore(older, dsn_of_path(str(tmp_path / "made.db")), now=NOW).found.layout == LATEST
+    found = restore(older, dsn_of_path(str(tmp_path / "made.db")), now=NOW).found
+    assert (found.layout, found.revisions) == (LATEST, 1)
 
 
 def test_archives_that_are_made_while_others_write_are_of_one_moment(store, add, path, tmp_path):
