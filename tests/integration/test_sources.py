@@ -119,6 +119,30 @@ def test_every_write_is_refused_with_the_file_to_edit(served, expect_problem, no
     assert problem["next_step"].startswith(f"edit {served.path}")
 
 
+def test_the_present_version_is_all_of_the_history_and_can_be_named_and_not_labelled(
+    served, expect_problem, nothing_written
+):
+    one = f"{PROFILES}/agent"
+    now = served.app.get(f"{one}?registry=team")
+    version = now.json["metadata"]["version"]
+    (revision,) = served.app.get(f"{one}/revisions?registry=team").json
+    assert revision["version"] == version
+    assert served.app.get(f"{one}@{version}?registry=team").json == now.json
+    with nothing_written(served.app):
+        for method, path, body, *fields in (
+            ("PUT", f"{one}/labels/production?registry=team", {"version": version}),
+            ("POST", f"{one}/revisions/{version}/restore?registry=team", {}),
+            (
+                "POST",
+                "/api/chat/batch",
+                {"writes": [{"op": "delete", "slug": "agent", "registry": "team"}]},
+                "writes[0]",
+            ),
+        ):
+            problem = expect_problem(served.app.request(method, path, body), 403, "policy violation", *fields)
+            assert str(served.path) in problem["detail"]
+
+
 def test_what_is_wrong_with_a_write_or_not_there_is_said_first(served, expect_problem):
     expect_problem(served.app.patch(f"{PROFILES}/agent?registry=team", {"x": 1}), 400, "validation error", "x")
     expect_problem(served.app.patch(f"{PROFILES}/gone?registry=team", {}), 404, "profile not found")

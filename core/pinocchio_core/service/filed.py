@@ -130,9 +130,9 @@ class FiledRegistries:
 
 def _elsewhere(request: ReplaceProfile, registry: str, slug: str, *, named_by: str) -> Iterator[tuple[str, str]]:
     """What a document says of its names and version, which other things say."""
-    if not same_slug(request.slug, slug):
+    if not same_slug(request.slug or "", slug):
         yield "slug", f"is {shown(request.slug)}, and {named_by} says {shown(slug)}"
-    if registry and not same_slug(request.registry, registry):
+    if registry and not same_slug(request.registry or "", registry):
         yield "registry", f"is {shown(request.registry)}, and the profile is in {shown(registry)}"
     if request.expected_version:
         yield "expected_version", "belongs to requests, not into a file"

@@ -84,6 +84,7 @@ class LabelService:
         label, version = parse_label(label), request.version or 0
         with self._store.write(dry_run=target.dry_run):
             require_profile(self._store, registry, slug)
+            self._store.require_writable(registry)
             usable_revision(self._store, registry, slug, version).profile()
             old = self._store.labels.read(registry, slug, label)
             self._require_allowed(old, author)

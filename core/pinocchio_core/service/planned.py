@@ -15,7 +15,6 @@ from pinocchio_core.errors import (
     AlreadyExists,
     InUse,
     PreconditionFailed,
-    ProfileNotFound,
     ProfileReadOnly,
     RegistryNotFound,
     VersionConflict,

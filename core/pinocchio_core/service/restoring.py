@@ -36,6 +36,7 @@ class Restoration(Planned):
         self._row = self._store.profiles.read(self.order.registry, self.order.slug)
         if self._row is None:
             self._store.registries.head(self.order.registry)
+        self._store.require_writable(self.order.registry)
         now = self._require_writable(self._row) if self._row else None
         then = self._then(revision)
         self._restored_from = revision.revision.version

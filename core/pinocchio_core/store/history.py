@@ -24,7 +24,7 @@ _IS_DEFAULT = (
     "SELECT p.slug IS r.default_profile_slug FROM profiles p JOIN profile_registries r ON r.slug = p.registry_slug"
     " WHERE p.registry_slug = ? AND p.slug = ?"
 )
-_AFTER_ALL = 2**63 - 1
+AFTER_ALL = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class HistoryStore:
 
     def page(self, registry: str, slug: str, *, before: int | None, limit: int) -> list[Revision]:
         """The newest revisions below the version `before`, the newest first."""
-        rows = self._database.rows(PAGE_OF_REVISIONS, (registry, slug, before or _AFTER_ALL, limit))
+        rows = self._database.rows(PAGE_OF_REVISIONS, (registry, slug, before or AFTER_ALL, limit))
         return [Revision(*row) for row in rows]
 
     def read(self, registry: str, slug: str, version: int) -> StoredRevision | None:
@@ -119,7 +119,7 @@ class HistoryStore:
         """Whether there ever was a profile of this slug."""
         return bool(self._database.rows(_ANY, (registry, slug)))
 
-    def last_before(self, registry: str, slug: str, version: int = _AFTER_ALL) -> int | None:
+    def last_before(self, registry: str, slug: str, version: int = AFTER_ALL) -> int | None:
         """The highest version below `version`, `None` where there is none."""
         found = self._database.rows(_LAST_BEFORE, (registry, slug, version))[0][0]
         return None if found is None else int(found)

@@ -7,6 +7,7 @@ from pinocchio_core.domain.profile import Profile, Registry
 from pinocchio_core.errors import SourceReadOnly
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.history import AFTER_ALL, HistoryStore, Revision, StoredRevision
 from pinocchio_core.store.listing import Page, ProfileFilter
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.profiles import Make, ProfileStore, Written
@@ -59,6 +60,7 @@ class RoutedStore(Store):
         self._find = find
         self.registries = _Registries(database, find, slugs)
         self.profiles = _Profiles(database, self.registries, find)
+        self.history = _History(database, find)
 
     def require_writable(self, registry: str) -> None:
         """Raise SourceReadOnly where a registry is not the database's."""
@@ -87,21 +89,62 @@ class _Profiles(ProfileStore):
         source = self._find(registry)
         return source.store.profiles.count(registry) if source else super().count(registry)
 
-    def create(self, registry: str, slug: str, make: Make, *, author: Author, expected_version: int = 0) -> Written:
+    def create(
+        self,
+        registry: str,
+        slug: str,
+        make: Make,
+        *,
+        author: Author,
+        expected_version: int = 0,
+        restored_from: int | None = None,
+    ) -> Written:
         _require_ours(self._find, registry)
-        return super().create(registry, slug, make, author=author, expected_version=expected_version)
+        return super().create(
+            registry, slug, make, author=author, expected_version=expected_version, restored_from=restored_from
+        )
 
     def replace(self, make: Make, *, old: Profile, author: Author) -> Written | None:
         _require_ours(self._find, old.registry)
         return super().replace(make, old=old, author=author)
 
-    def overwrite(self, row: StoredProfile, make: Make, *, author: Author) -> Written:
+    def overwrite(self, row: StoredProfile, make: Make, *, author: Author, restored_from: int | None = None) -> Written:
         _require_ours(self._find, row.registry)
-        return super().overwrite(row, make, author=author)
+        return super().overwrite(row, make, author=author, restored_from=restored_from)
 
     def delete(self, row: StoredProfile, *, author: Author) -> int | None:
         _require_ours(self._find, row.registry)
         return super().delete(row, author=author)
+
+
+class _History(HistoryStore):
+    """A source knows the present version of each profile and no other."""
+
+    def __init__(self, database: Database, find: Find) -> None:
+        super().__init__(database)
+        self._find = find
+
+    def page(self, registry: str, slug: str, *, before: int | None, limit: int) -> list[Revision]:
+        source = self._find(registry)
+        reader = source.store.history.page if source else super().page
+        return reader(registry, slug, before=before, limit=limit)
+
+    def read(self, registry: str, slug: str, version: int) -> StoredRevision | None:
+        source = self._find(registry)
+        return source.store.history.read(registry, slug, version) if source else super().read(registry, slug, version)
+
+    def exists(self, registry: str, slug: str) -> bool:
+        source = self._find(registry)
+        return source.store.history.exists(registry, slug) if source else super().exists(registry, slug)
+
+    def last_before(self, registry: str, slug: str, version: int = AFTER_ALL) -> int | None:
+        source = self._find(registry)
+        reader = source.store.history.last_before if source else super().last_before
+        return reader(registry, slug, version)
+
+    def is_default(self, registry: str, slug: str) -> bool | None:
+        source = self._find(registry)
+        return source.store.history.is_default(registry, slug) if source else super().is_default(registry, slug)
 
 
 class _Registries(RegistryStore):
