@@ -17,9 +17,11 @@ from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
+from pinocchio_core.service.tokens import TokenFile
 from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.validation import Validation
+from pinocchio_core.settings import IN_PROCESS, Access
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
@@ -56,6 +58,7 @@ class More:
     """Those of them that hold one of the threads which other requests need."""
     sources: Sequence[Path] = ()
     """Files and folders with registries that are served beside those of the database."""
+    access: Access = IN_PROCESS
 
 
 NOTHING_MORE = More()
@@ -73,6 +76,8 @@ class Program:
     backups: ScheduledBackups | None
     conversations: ConversationStore
     sources: "ProfileSources | None"
+    tokens: TokenFile | None
+    """`None` where everybody is let in."""
     presence: Presence | None
     """Tells others that this process has the database file open for writing."""
     created: bool
@@ -119,6 +124,7 @@ def assemble(
     Raises:
         StartupError: the database or a plugin cannot be used, or a setting is wrong.
     """
+    tokens = None if more.access.tokens is None else TokenFile(more.access.tokens)
     if strict:
         host.require_sound()
     opened = open_database(dsn)
@@ -156,7 +162,9 @@ def assemble(
                 history=more.history,
                 retention=more.retention,
             ),
-            not_as_in_files=_reasons_of(sources),
+            reasons=[each.reasons for each in (sources, tokens) if each],
+            sites=more.access.sites,
+            tokens=tokens,
         )
         app = create_app(
             parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log
@@ -180,6 +188,7 @@ def assemble(
         backups=parts.backups,
         conversations=parts.conversations,
         sources=sources,
+        tokens=tokens,
         presence=presence,
         created=opened.created,
         notices=notices,
@@ -194,10 +203,6 @@ def _with_sources(database: Database, host: Host, paths: Sequence[Path]) -> "tup
 
     sources = ProfileSources(paths, Validation(host), database)
     return RoutedStore(database, sources.find, sources.slugs), sources
-
-
-def _reasons_of(sources: "ProfileSources | None") -> Callable[[], Sequence[str]]:
-    return sources.reasons if sources else list
 
 
 def _backups(store: Store, schedule: Schedule | None, host: Host, database: Path | None) -> ScheduledBackups | None:

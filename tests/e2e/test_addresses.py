@@ -28,7 +28,8 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
     ],
 )
 def test_addr_is_served_and_named_in_the_banner(serving, tmp_path, addr, shown, reached):
-    with serving(tmp_path, "--addr", addr) as server:
+    anybody = ["--insecure-no-auth"] if addr == ":0" else []
+    with serving(tmp_path, "--addr", addr, *anybody) as server:
         assert server.url == f"{shown}{server.port}"
         assert server.request("GET", "/healthz", host=reached).status == 200
 

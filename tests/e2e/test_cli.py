@@ -49,7 +49,45 @@ def test_port_that_is_taken(refused):
 
 
 def test_address_of_another_machine(refused):
-    says(refused(1, "--addr", "192.0.2.1:0"), "cannot listen on http://192.0.2.1:0", "an address of this machine")
+    text = refused(1, "--addr", "192.0.2.1:0", "--insecure-no-auth")
+    says(text, "cannot listen on http://192.0.2.1:0", "an address of this machine")
+
+
+@pytest.mark.parametrize("addr", [":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
+def test_without_tokens_only_this_machine_is_let_in(refused, tmp_path, addr):
+    says(refused(2, "--addr", addr), "--addr lets other machines in (", "--auth-tokens")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tokens_that_others_can_read(refused, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.touch(mode=0o644)
+    tokens.chmod(0o644)
+    says(refused(2, "--auth-tokens", tokens), "has permissions 0644", f"chmod 600 {tokens}")
+
+
+def test_tokens_with_a_line_that_is_none(refused, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.touch(mode=0o600)
+    tokens.write_text('# mine\n\n{"name": "ann", "token": "planted"}\n')
+    text = refused(2, "--auth-tokens", tokens)
+    says(text, f"{tokens}, line 3: ", "pinocchio tokens create")
+    assert "planted" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--cors-origin", "*"), '--cors-origin "*" is no origin'),
+        (("--cors-origin", "https://a.example/path"), "is no origin"),
+        (("--allow-host", "a.example:80"), "is no host"),
+        (("--allow-host", "*"), "is no host"),
+        (("--auth-tokens", "gone"), "cannot be read"),
+        (("--auth-tokens", "gone", "--insecure-no-auth"), "exclude each other"),
+    ],
+)
+def test_access_that_makes_no_sense(refused, options, what):
+    assert what in refused(2, *options)
 
 
 def test_host_that_does_not_exist(refused):

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +93,22 @@ def test_commands_of_chatting_do_what_the_page_says(serving, follow, tmp_path):
 def test_commands_of_teams_do_what_the_page_says(serving, follow, tmp_path, start, blocks):
     with serving(tmp_path, *options_of(start), PINOCCHIO_PROFILE_REGISTRY_DB=None) as server:
         follow(server, blocks)
+
+
+def test_commands_about_tokens_do_what_the_page_says(serving, follow, tmp_path):
+    marked = re.findall(r"^<!-- tokens: (\w+) -->\n```bash\n(.*?)^```$", PAGES["operate"], re.MULTILINE | re.DOTALL)
+    blocks = dict(marked)
+    (listed,) = follow(SimpleNamespace(cwd=tmp_path, port=0), [("run", blocks["before"])])
+    with serving(tmp_path, *options_of(blocks["start"]), PINOCCHIO_PROFILE_REGISTRY_DB=None) as server:
+        token = (tmp_path / "data/ann.token").read_text().strip()
+        may = {"authorization": f"Bearer {token}"}
+        made = server.request("POST", "/api/chat/profiles", {"slug": "analyst"}, **may)
+        assert made.status == 201
+        assert made.json["metadata"]["created_by"] == "ann"
+        (printed,) = follow(server, [("run", blocks["run"])])
+
+    assert listed.startswith("ann  admin  all registries  for ever\nci  editor  default  until ")
+    assert printed.startswith("true\ntrue\ntrue\n")
+    assert "hello" in printed
+    assert printed.endswith('the token of "dashboard" is valid no more\n')
+    assert token not in server.log

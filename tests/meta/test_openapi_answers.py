@@ -9,17 +9,21 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 import pinocchio_agentmode
-from pinocchio_core.bootstrap import assemble
+from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.domain import limits
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import hookimpl
+from pinocchio_core.service.attempts import LIMIT
+from pinocchio_core.settings import parse_access, parse_address
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.testing import TestApp, make_app
+from pinocchio_core.web.browsers import SECURITY_HEADERS
 from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
 PLUGINS = (SqlitePlugin, starter_profile, starter_suggestions, pinocchio_agentmode, calculator, echo)
+OF_EVERY_ANSWER = {name.lower() for name in SECURITY_HEADERS}
 PROFILES = "/api/chat/profiles"
 REGISTRIES = "/api/chat/registries"
 CURRENT = "/api/chat/profile"
@@ -94,7 +98,7 @@ class Contract:
         response = self.resolved(reference)
         declared = {name.lower(): self.resolved(header) for name, header in response["headers"].items()}
         assert {name for name in declared if declared[name].get("required")} <= answer.headers.keys()
-        for name in answer.headers.keys() - {"content-type", "content-length"}:
+        for name in answer.headers.keys() - {"content-type", "content-length"} - OF_EVERY_ANSWER:
             assert name in declared, f"{name} is not in the document"
             assert not self.problems(declared[name]["schema"], answer.headers[name])
         if "content" not in response:
@@ -351,6 +355,24 @@ def test_openapi_responses_cover_faults(made, contract):
 
     assert (boom.status, busy.status, damaged.status, wrong.status) == (500, 503, 409, 405)
     assert quarantined.json["state"] == "quarantined"
+
+
+def test_openapi_responses_cover_refusals_of_access(tmp_path, contract):
+    tokens = tmp_path / "tokens"
+    tokens.touch(mode=0o600)
+    more = More(access=parse_access(parse_address(":0"), tokens, [], [], insecure=False))
+    dsn = parse_dsn(f"{tmp_path}/profiles.db")
+    with closing(assemble(Host(given_plugins(PLUGINS)), dsn, default_registry="default", more=more)) as program:
+        app = TestApp(program)
+        refused = [app.get(PROFILES), app.post("/chat"), app.post(PROFILES, origin="null")]
+        refused += [app.get(PROFILES, host="evil.example"), app.get("/healthz", host="evil.example")]
+        refused += [app.get(PROFILES, authorization="Bearer x") for _ in range(LIMIT + 1)]
+    operations = ["listProfiles", "chat", "createProfile", "listProfiles", "readHealth"]
+    operations += ["listProfiles"] * (LIMIT + 1)
+
+    for operation_id, answer in zip(operations, refused, strict=True):
+        contract.check(operation_id, answer)
+    assert [answer.status for answer in refused] == [401, 401, 403, 421, 421, *[401] * LIMIT, 429]
 
 
 def test_openapi_readiness_covers_faulty_plugins(made, contract):

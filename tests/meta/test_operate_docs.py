@@ -11,7 +11,7 @@ from pinocchio_core.cli.web_chat import web_chat
 from pinocchio_core.errors import PinocchioError, RequestError, StartupError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.operator import PREFIX
-from pinocchio_core.settings import BLOCK_VARIABLE, KEY_VARIABLE, LOAD_VARIABLE
+from pinocchio_core.settings import BLOCK_VARIABLE, KEY_VARIABLE, LOAD_VARIABLE, TOKEN_VARIABLE
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.library import VARIABLE as SQLITE_VARIABLE
 from pinocchio_core.store.opening import open_database
@@ -41,7 +41,7 @@ def test_choices_of_an_option_are_documented(option):
 
 def everything_the_command_line_has():
     """Every option and variable of every command, those of plugins included."""
-    words = {LOAD_VARIABLE, BLOCK_VARIABLE, KEY_VARIABLE, SQLITE_VARIABLE, PREFIX, "--help"}
+    words = {LOAD_VARIABLE, BLOCK_VARIABLE, KEY_VARIABLE, TOKEN_VARIABLE, SQLITE_VARIABLE, PREFIX, "--help"}
     commands = [build(Host())]
     while commands:
         command = commands.pop()

@@ -4,6 +4,7 @@ import http.client
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from pinocchio_core.cli.options import default_registry_option, engine_options, 
 from pinocchio_core.cli.serving import served
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
-from pinocchio_core.settings import parse_engine, parse_registry, parse_store, parse_turns
+from pinocchio_core.settings import TOKEN_VARIABLE, parse_engine, parse_registry, parse_store, parse_token, parse_turns
 
 _TIMEOUT_S = 120
 _GREY = "bright_black"
@@ -26,6 +27,13 @@ _GREY = "bright_black"
 @click.option("--registry", metavar="SLUG", help="Its registry; default: that of the server.")
 @click.option("--conv", metavar="ID", help="The conversation that goes on; default: a new one.")
 @click.option("--server", metavar="URL", help="A running server, such as http://127.0.0.1:8080; none is needed.")
+@click.option(
+    "--token-file",
+    envvar="PINOCCHIO_TOKEN_FILE",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help=f"With --server: a file with the token to send; wins over the variable {TOKEN_VARIABLE}.",
+)
 @store_options
 @default_registry_option
 @operator_options
@@ -33,7 +41,14 @@ _GREY = "bright_black"
 @click.option("--turns-db", metavar="PATH", help="Alone: the database of conversations; default: beside the profiles.")
 @click.pass_obj
 def chat(
-    host: Host, /, profile: str | None, registry: str | None, conv: str | None, server: str | None, **alone: Any
+    host: Host,
+    /,
+    profile: str | None,
+    registry: str | None,
+    conv: str | None,
+    server: str | None,
+    token_file: Path | None,
+    **alone: Any,
 ) -> None:
     """Chat with a profile: one line is one message; an empty line or the end of the input ends it.
 
@@ -43,10 +58,12 @@ def chat(
     """
     asked = {"profile": profile, "registry": registry, "conv_id": conv}
     fields = {name: value for name, value in asked.items() if value}
+    token = parse_token(token_file) if server else None
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     with _reached(host, server, alone) as url:
         failed = False
         for prompt in _prompts():
-            failed, conv_id = _turn(url, {**fields, "prompt": prompt, "stream": True})
+            failed, conv_id = _turn(url, {**fields, "prompt": prompt, "stream": True}, headers)
             fields |= {"conv_id": conv_id} if conv_id else {}
         if fields.get("conv_id"):
             click.secho(f"conversation {fields['conv_id']}", fg=_GREY, err=True)
@@ -91,7 +108,7 @@ def _prompts() -> Iterator[str]:
         yield line.rstrip("\n")
 
 
-def _turn(url: str, request: dict[str, Any]) -> tuple[bool, str | None]:
+def _turn(url: str, request: dict[str, Any], headers: dict[str, str]) -> tuple[bool, str | None]:
     """Run one turn and print it as it comes; whether it failed, and its conversation."""
     parts = urlsplit(url)
     conv_id, failed = None, True
@@ -99,9 +116,7 @@ def _turn(url: str, request: dict[str, Any]) -> tuple[bool, str | None]:
         with closing(
             http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_TIMEOUT_S)
         ) as connection:
-            connection.request(
-                "POST", f"{parts.path}/chat", msgspec.json.encode(request), {"Content-Type": "application/json"}
-            )
+            connection.request("POST", f"{parts.path}/chat", msgspec.json.encode(request), headers)
             answer = connection.getresponse()
             if answer.getheader("Content-Type") != "text/event-stream":
                 _tell_problem(msgspec.json.decode(answer.read()))

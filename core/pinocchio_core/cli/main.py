@@ -13,7 +13,7 @@ from pinocchio_core.errors import PinocchioError, StartupError
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import plugin_selection
 
-MODULES = {"web-chat": "web_chat", "chat": "chat", "plugins": "plugins", "profiles": "profiles"}
+MODULES = {"web-chat": "web_chat", "chat": "chat", "plugins": "plugins", "profiles": "profiles", "tokens": "tokens"}
 """The module of each command, where its object has the same name."""
 
 HELP = """Keep, check and serve the profiles of chat applications.

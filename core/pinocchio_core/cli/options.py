@@ -209,6 +209,47 @@ def operator_options(command: F) -> F:
     return command
 
 
+def access_options(command: F) -> F:
+    """`--auth-tokens` and who else is trusted."""
+    for option in (
+        click.option(
+            "--cors-origin",
+            "cors_origins",
+            envvar="PINOCCHIO_CORS_ORIGIN",
+            show_envvar=True,
+            multiple=True,
+            metavar="ORIGIN",
+            help="An origin, such as https://chat.example.org, whose pages may use this server. Repeatable.",
+        ),
+        click.option(
+            "--allow-host",
+            "allow_hosts",
+            envvar="PINOCCHIO_ALLOW_HOST",
+            show_envvar=True,
+            multiple=True,
+            metavar="HOST",
+            help="A host that this server goes by besides its address, such as chat.example.org. Repeatable.",
+        ),
+        click.option(
+            "--insecure-no-auth",
+            envvar="PINOCCHIO_INSECURE_NO_AUTH",
+            show_envvar=True,
+            is_flag=True,
+            default=False,
+            help="Let everybody in without a token, from other machines too.",
+        ),
+        click.option(
+            "--auth-tokens",
+            envvar="PINOCCHIO_AUTH_TOKENS",
+            show_envvar=True,
+            type=click.Path(path_type=Path),
+            help="The file of tokens that are let in; see pinocchio tokens. Without one, only this machine is.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def engine_options(command: F) -> F:
     """`--engine` and what belongs to it."""
     for option in (

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
-from pinocchio_core.bootstrap import More, Program, assemble, version
+from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.cli import logs
+from pinocchio_core.cli.banner import announce
 from pinocchio_core.cli.cores import pin, usable_cores
 from pinocchio_core.cli.options import (
+    access_options,
     backup_options,
     default_registry_option,
     engine_options,
@@ -22,13 +24,13 @@ from pinocchio_core.cli.options import (
 )
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
-from pinocchio_core.host.records import PluginStatus
 from pinocchio_core.service.transcripts import HistoryBounds
 from pinocchio_core.settings import (
     DEFAULT_ADDRESS,
     DEFAULT_THREADS,
     Address,
     ServerSettings,
+    parse_access,
     parse_address,
     parse_backups,
     parse_engine,
@@ -39,10 +41,7 @@ from pinocchio_core.settings import (
     parse_workers,
 )
 from pinocchio_core.store.conversations import Retention
-from pinocchio_core.store.library import library_text
-from pinocchio_core.store.opening import journal_mode
-from pinocchio_core.store.store import Store
-from pinocchio_core.web.listening import bind
+from pinocchio_core.web.listening import bind, require_loopback
 from pinocchio_core.web.server import Server
 
 log = logging.getLogger("pinocchio")
@@ -95,6 +94,7 @@ log = logging.getLogger("pinocchio")
     help="Keep each server process on one core; done by itself where there are several workers.",
 )
 @backup_options
+@access_options
 @operator_options
 @engine_options
 @turns_options
@@ -129,6 +129,8 @@ def web_chat(host: Host, /, **options: Any) -> None:
     settings = _settings(options)
     logs.configure(settings.log_format)
     host.allow_requests_in_hooks(max(1, settings.threads // 2))
+    if not (settings.access.tokens or settings.access.insecure):
+        require_loopback(settings.address)
     cores = _cores(settings)
     if settings.workers == 1:
         if cores:
@@ -166,6 +168,7 @@ def _serve(
             turns_at_once=settings.turns_at_once,
             history=settings.history,
             turns_in_threads=max(1, settings.threads // 2),
+            access=settings.access,
         ),
     )
     try:
@@ -179,7 +182,7 @@ def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         if worker is None or worker.announces:
-            _announce(program, settings, Address(host=settings.address.host, port=port))
+            announce(program, settings, Address(host=settings.address.host, port=port))
         if worker is not None:
             worker.ready(server.stop)
         server.run()
@@ -201,8 +204,9 @@ def _cores(settings: ServerSettings) -> list[int]:
 def _settings(options: dict[str, Any]) -> ServerSettings:
     dsn = parse_store(options["profile_registry_db"], options["profile_registry_dsn"])
     workers = parse_workers(options["workers"], dsn)
+    address = parse_address(options["addr"])
     return ServerSettings(
-        address=parse_address(options["addr"]),
+        address=address,
         root=parse_root(options["root"]),
         dsn=dsn,
         default_registry=parse_registry(options["default_registry"]),
@@ -226,32 +230,14 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
             options["engine_api_key_file"],
             options["engine_allow_origin"],
         ),
+        access=parse_access(
+            address,
+            options["auth_tokens"],
+            options["allow_hosts"],
+            options["cors_origins"],
+            insecure=options["insecure_no_auth"],
+        ),
         log_format=options["log_format"],
         access_log=options["access_log"],
         plugin_errors=options["plugin_errors"],
     )
-
-
-def _announce(program: Program, settings: ServerSettings, address: Address) -> None:
-    """Say where it is served, where the database is and how it is kept, and which plugins are active."""
-    registries = Store(program.store.database).registries.all()
-    count = sum(row.profile_count for row in registries)
-    opened = "created" if program.created else f"opened, {count} profiles in {len(registries)} registries"
-    writable = "read-only" if program.store.database.read_only else "writable"
-    mode = journal_mode(program.store.database)
-    records = program.host.records
-    active = [record.source for record in records if record.status is PluginStatus.ACTIVE]
-    lines = [
-        f"Pinocchio {version()} serves {address.url(settings.root)}",
-        f"database {settings.dsn}: {opened}, journal mode {mode}, {writable}, {library_text()}",
-        f"plugins {', '.join(active) or 'none'}",
-    ]
-    if program.sources:
-        lines += program.sources.lines()
-    for line in lines:
-        log.info(line)
-    for notice in program.notices:
-        log.warning(notice)
-    for record in records:
-        if record.status is not PluginStatus.ACTIVE:
-            log.warning("plugin %s", record.line())

@@ -23,6 +23,11 @@
     │   │   └── IdempotencyMismatch
     │   ├── ConversationBusy         too many turns wait for the one that runs
     │   ├── TurnCancelled            nobody waits for the turn any more
+    │   ├── Unauthorized             no valid token
+    │   ├── Forbidden                a valid token that does not allow this
+    │   │   └── CrossSiteRefused     a browser sends it for a page of another site
+    │   ├── TooManyAttempts          too many invalid tokens from one address
+    │   ├── HostRefused              for a host that the server does not go by
     │   └── PreconditionFailed
     ├── StoreUnavailable             locked, full or failing database; the same request may work later
     ├── Overloaded                   too many requests wait for plugins
@@ -65,7 +70,9 @@ from pinocchio_core.errors.requests import (
     Conflict,
     ConversationBusy,
     ConversationNotFound,
+    CrossSiteRefused,
     Forbidden,
+    HostRefused,
     IdempotencyMismatch,
     InUse,
     InvalidRequest,
@@ -79,7 +86,9 @@ from pinocchio_core.errors.requests import (
     RevisionNotFound,
     SourceReadOnly,
     StoreReadOnly,
+    TooManyAttempts,
     TurnCancelled,
+    Unauthorized,
     UnsupportedMediaType,
     VersionConflict,
 )
@@ -91,12 +100,14 @@ __all__ = [
     "Conflict",
     "ConversationBusy",
     "ConversationNotFound",
+    "CrossSiteRefused",
     "DatabaseRefused",
     "EngineFailed",
     "FileProblem",
     "FilesRefused",
     "Forbidden",
     "HookFailed",
+    "HostRefused",
     "IdempotencyMismatch",
     "InUse",
     "InvalidRequest",
@@ -121,8 +132,10 @@ __all__ = [
     "StartupError",
     "StoreReadOnly",
     "StoreUnavailable",
+    "TooManyAttempts",
     "TooManyTurns",
     "TurnCancelled",
+    "Unauthorized",
     "UnsupportedMediaType",
     "VersionConflict",
 ]

@@ -236,3 +236,55 @@ class TurnCancelled(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the client has gone")
+
+
+class Unauthorized(RequestError):
+    """The request has no token that is valid; which part of one was wrong is for the log."""
+
+    code = "unauthorized"
+    next_step = "send the header Authorization: Bearer TOKEN with a token that is valid"
+
+    def __init__(self) -> None:
+        super().__init__("a valid token is needed here")
+
+
+class Forbidden(RequestError):
+    """The token is valid, and does not allow this."""
+
+    code = "forbidden"
+    next_step = "use a token that may, or ask whoever gives out the tokens"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not allowed: {reason}")
+
+
+class CrossSiteRefused(Forbidden):
+    """A browser sends it for a page of another site."""
+
+    code = "cross_site"
+    next_step = "start the server with --cors-origin ORIGIN if that site is yours"
+
+    def __init__(self) -> None:
+        super().__init__("a page of another origin may not write here")
+
+
+class TooManyAttempts(RequestError):
+    """Too many tokens from one address were not valid."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        self.next_step = f"try again in {retry_after_s} s, with a token that is valid"
+        super().__init__("too many tokens from this address were not valid")
+
+
+class HostRefused(RequestError):
+    """The header Host names no host that this server goes by (RFC 9110, section 7.4)."""
+
+    code = "unknown_host"
+    next_step = "use a host that this server goes by, or start it with --allow-host HOST"
+
+    def __init__(self, host: str) -> None:
+        """`host` is shown, so it is short and quoted."""
+        super().__init__(f"this server does not go by the host {host}")

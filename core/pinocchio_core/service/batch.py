@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import Raw, UnsetType, structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.json_text import WHOLE
@@ -61,7 +61,7 @@ class BatchService:
         problems += [*in_registry, *_count_problems(tree.get("writes"))]
         registry = None if in_registry else _text(tree.get("registry")) or target.registry
         sent = request.writes if request else None
-        writes = list(_writes(_items(tree) if sent is None else sent, registry))
+        writes = list(_writes(_items(tree) if sent is None else sent, registry, target.registries))
         author = author.because(request.reason if request else None)
         plans = self.plan(writes, author=author, problems=problems)
         return writes, self._writes.carry_out(plans, dry_run=target.dry_run)
@@ -112,7 +112,7 @@ def _items(tree: dict[str, Any]) -> list[Raw]:
     return [Raw(msgspec.json.encode(item)) for item in items] if isinstance(items, list) else []
 
 
-def _writes(items: Sequence[Raw], registry: str | None) -> Iterator[Write]:
+def _writes(items: Sequence[Raw], registry: str | None, seen: frozenset[str] | None) -> Iterator[Write]:
     for index, item in enumerate(items[: limits.MAX_BATCH]):
         place = f"writes[{index}]"
         try:
@@ -123,7 +123,7 @@ def _writes(items: Sequence[Raw], registry: str | None) -> Iterator[Write]:
             problems += _op_problems(tree)
         yield Write(
             op=_text(tree.get("op")) or "",
-            target=_target(tree, sent, registry, place),
+            target=structs.replace(_target(tree, sent, registry, place), registries=seen),
             document=_document(tree, sent),
             problems=tuple(
                 replace(problem, field=place if problem.field == WHOLE else f"{place}.{problem.field}")

@@ -13,7 +13,6 @@ from pinocchio_core.domain.slugs import trim
 from pinocchio_core.domain.turns import Block, BlockKind, Emit, Event, Turn
 from pinocchio_core.errors import (
     ConversationBusy,
-    ConversationNotFound,
     IdempotencyMismatch,
     InvalidRequest,
     PinocchioError,
@@ -23,6 +22,7 @@ from pinocchio_core.errors import (
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Place
 from pinocchio_core.service.chain import Chains
+from pinocchio_core.service.conversations import ConversationService
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.engines import EngineChoice, Engines
 from pinocchio_core.service.names import conversation_problems, name_problem, reference_problems, registry_problems
@@ -71,6 +71,7 @@ class ChatService:
         self._resolving = resolving
         self._defaults = defaults
         self.conversations = conversations
+        self._own = ConversationService(conversations)
         self._host = host
         self._engines = Engines(host, choice)
         self._chains = Chains(host)
@@ -83,7 +84,8 @@ class ChatService:
         """Check a request, and resolve its profile; nothing is stored yet.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable,
+            ConversationNotFound.
         """
         tree, request, problems = opened(body, ChatRequest, where.target)
         problems += registry_problems("registry", tree.get("registry"))
@@ -102,15 +104,18 @@ class ChatService:
         overrides = overrides_of(request)
         resolved = self._resolving.resolve(choice.registry, choice.slug, overrides)
         engine = self._engines.check(resolved.step_settings)
+        conv_id = trim(request.conv_id or "") or f"conv-{secrets.token_hex(8)}"
+        self._own.require_own(conv_id, where.caller)
         said = msgspec.json.encode([prompt, choice.registry, choice.slug, overrides], order="sorted")
         return Ready(
-            conv_id=trim(request.conv_id or "") or f"conv-{secrets.token_hex(8)}",
+            conv_id=conv_id,
             prompt=prompt,
             resolved=resolved,
             idempotency_key=trim(where.idempotency_key or request.idempotency_key or "") or None,
             request_sha256=hashlib.sha256(said).hexdigest(),
             stream=bool(request.stream),
             engine=engine,
+            caller=where.caller,
         )
 
     def admit(self, ready: Ready, *, holds_thread: bool) -> Place:
@@ -165,13 +170,6 @@ class ChatService:
             self._prune()
             return answer
 
-    def conversation(self, conv_id: str) -> dict[str, Any]:
-        """A conversation with its turns, the oldest first; ConversationNotFound where there is none."""
-        turns = self.conversations.history(conv_id)
-        if not turns:
-            raise ConversationNotFound(conv_id)
-        return {"conv_id": conv_id, "turns": [turn.document() for turn in turns]}
-
     def _prune(self) -> None:
         """Remove what is not to be kept any longer, now and then."""
         if self._rules.retention == FOR_EVER or time.monotonic() < self._pruned_at + PRUNE_EVERY_S:
@@ -188,13 +186,14 @@ class ChatService:
         cookie = where.cookie
         if cookie and says_registry:
             cookie = Choice(registry, cookie.slug)
-        return self._defaults.current(Target(registry=registry), cookie)
+        return self._defaults.current(Target(registry=registry, registries=where.target.registries), cookie)
 
     def _begin(self, ready: Ready, emit: Emit) -> StoredTurn | bytes:
         """The turn, stored as running; or the stored answer where the same was asked before."""
         deadline = time.monotonic() + LONGEST_WAIT_S
         while True:
             with self.conversations.database.write():
+                self._own.require_own(ready.conv_id, ready.caller)
                 running = self.conversations.running(ready.conv_id)
                 if running is None or self._abandoned(running):
                     known = ready.idempotency_key and self.conversations.by_key(ready.conv_id, ready.idempotency_key)
@@ -202,7 +201,7 @@ class ChatService:
                         raise IdempotencyMismatch(ready.conv_id)
                     if known and known.status == COMPLETED:
                         return (known.answer_json or "").encode()
-                    return self.conversations.begin(self._new(ready))
+                    return self.conversations.begin(self._new(ready), owner=ready.caller.name)
             emit(ALIVE)  # another server runs a turn of this conversation
             if time.monotonic() > deadline:
                 raise ConversationBusy(ready.conv_id)

@@ -50,7 +50,8 @@ class DefaultService:
             InvalidRequest, RegistryNotFound, ProfileNotFound: the registry has no default either.
         """
         target.check()
-        if chosen and is_there(self._store, chosen.registry, chosen.slug):
+        seen = chosen and (target.registries is None or chosen.registry in target.registries)
+        if chosen and seen and is_there(self._store, chosen.registry, chosen.slug):
             return chosen
         registry = target.registry_slug(None, self.default_registry)
         slug = self._store.registries.head(registry).default_profile_slug or "default"

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile, same_content
-from pinocchio_core.errors import Problem, ProfileReadOnly, RowUnreadable
+from pinocchio_core.errors import Forbidden, Problem, ProfileReadOnly, RowUnreadable
 from pinocchio_core.service.drafts import changed, drafted, lifts_read_only
 from pinocchio_core.service.health import disagreements
 from pinocchio_core.service.outcomes import Outcome
@@ -59,6 +59,8 @@ class Patch(Planned):
         lifted = lifts_read_only(old, self._request)
         if lifted is None:
             raise ProfileReadOnly(old.registry, old.slug)
+        if not self.order.author.admin:
+            raise Forbidden(f'profile "{old.slug}" is read-only, and only an administrator may change that')
         return lifted
 
     def _unchanged(self, row: StoredProfile) -> Outcome:

@@ -30,7 +30,9 @@ class ProfileService:
         try:
             slug = parse_slug(target.slug or "")
             registry = (
-                self.default_registry if target.registry is None else target.registry_slug(None, self.default_registry)
+                self.default_registry
+                if target.registry is None and target.registries is None
+                else target.registry_slug(None, self.default_registry)
             )
         except ValueError:
             target.check()

@@ -40,11 +40,12 @@ class RegistryService:
     def read(self, target: Target) -> StoredRegistry:
         """One registry; InvalidRequest or RegistryNotFound where there is none by that name."""
         target.check()
-        return self._store.registries.read(target.path_slug())
+        return self._store.registries.read(target.seen(target.path_slug()))
 
-    def all(self) -> list[StoredRegistry]:
-        """Every registry, by slug."""
-        return self._store.registries.all()
+    def all(self, target: Target) -> list[StoredRegistry]:
+        """Every registry that there is for who asks, by slug."""
+        rows = self._store.registries.all()
+        return rows if target.registries is None else [row for row in rows if row.slug in target.registries]
 
     def document(self, row: StoredRegistry) -> dict[str, Any]:
         """A registry as it is served; what can be told of it, and its `state`, where its row is damaged."""
@@ -90,7 +91,7 @@ class RegistryService:
             InvalidRequest, RegistryNotFound, ProfileNotFound, VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         request = checked(body, PatchRegistry, target, also=_problems)
-        slug, author = target.path_slug(), author.because(request.reason)
+        slug, author = target.seen(target.path_slug()), author.because(request.reason)
         with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
             self._store.require_writable(slug)
@@ -116,7 +117,7 @@ class RegistryService:
             InvalidRequest, RegistryNotFound, InUse, VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         target.check()
-        slug, author = target.path_slug(), author.because(target.reason)
+        slug, author = target.seen(target.path_slug()), author.because(target.reason)
         with self._store.write(dry_run=target.dry_run):
             row = self._store.registries.read(slug)
             self._store.require_writable(slug)

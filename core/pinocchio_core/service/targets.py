@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 
 from pinocchio_core.domain.slugs import parse_slug, shown, trim
-from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem
+from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem, RegistryNotFound
 from pinocchio_core.service.envelope import open_envelope
 from pinocchio_core.service.names import reason_problem, reference_problems, registry_problems, same_slug, slug_problems
 from pinocchio_core.store.labels import StoredLabel
@@ -47,6 +47,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """Whether the slug may say which version is meant, as `slug@7` or `slug@production`."""
     registry: str | None = None
     """From the query; a registry in the body wins, and blank counts as absent."""
+    registries: frozenset[str] | None = None
+    """The only ones that exist for who asks, `None` for all."""
     conditions: Conditions = NO_CONDITIONS
     expected_version: int = 0
     """From the query; 0 is unchecked."""
@@ -95,11 +97,21 @@ class Target(Struct, frozen=True, kw_only=True):
             yield from slug_problems(IN_PATH, slug, what=self.what)
 
     def registry_slug(self, in_body: str | None, default: str) -> str:
-        """The registry's slug: the body's, else the query's, else the default."""
+        """The registry's slug: the body's, else the query's, else the default.
+
+        Raises:
+            RegistryNotFound: it does not exist for who asks.
+        """
         for raw in (in_body, self.registry):
             if raw is not None and trim(raw):
-                return parse_slug(raw, what="registry slug")
-        return default
+                return self.seen(parse_slug(raw, what="registry slug"))
+        return self.seen(default)
+
+    def seen(self, registry: str) -> str:
+        """The registry; RegistryNotFound where it does not exist for who asks."""
+        if self.registries is not None and registry not in self.registries:
+            raise RegistryNotFound(registry)
+        return registry
 
     def path_slug(self) -> str:
         """The slug from the path."""

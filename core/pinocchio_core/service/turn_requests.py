@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 
+from pinocchio_core.service.access import ANYBODY, Caller
 from pinocchio_core.service.admission import Admission
 from pinocchio_core.service.defaults import Choice
 from pinocchio_core.service.resolve import Resolved
@@ -34,6 +35,8 @@ class ChatTarget:
     cookie: Choice | None = None
     idempotency_key: str | None = None
     """From a header."""
+    caller: Caller = ANYBODY
+    """Who asks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Ready:
     idempotency_key: str | None
     request_sha256: str
     stream: bool
+    caller: Caller
     engine: str
     """The name of the one that will answer."""
     inference_id: str = field(default_factory=lambda: f"inf-{secrets.token_hex(8)}")

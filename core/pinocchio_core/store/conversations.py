@@ -25,7 +25,8 @@ _TABLES = (
         conv_id TEXT NOT NULL PRIMARY KEY,
         created_at_ms INTEGER NOT NULL,
         updated_at_ms INTEGER NOT NULL,
-        state_json TEXT NOT NULL DEFAULT '{}'
+        state_json TEXT NOT NULL DEFAULT '{}',
+        owner TEXT
     )""",
     """CREATE TABLE IF NOT EXISTS turns (
         conv_id TEXT NOT NULL REFERENCES conversations (conv_id) ON DELETE CASCADE,
@@ -62,10 +63,10 @@ _BY_KEY = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND idempotency_key =
 _RUNNING = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND status = '{RUNNING}'"
 _LIST = (
     "SELECT conv_id, created_at_ms, updated_at_ms, (SELECT count(*) FROM turns WHERE conv_id = c.conv_id)"
-    " FROM conversations c ORDER BY updated_at_ms DESC, conv_id LIMIT ?"
+    " FROM conversations c WHERE ?1 IS NULL OR owner = ?1 ORDER BY updated_at_ms DESC, conv_id LIMIT ?2"
 )
 _TOUCH = (
-    "INSERT INTO conversations (conv_id, created_at_ms, updated_at_ms) VALUES (?, ?, ?)"
+    "INSERT INTO conversations (conv_id, created_at_ms, updated_at_ms, owner) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (conv_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms"
 )
 
@@ -172,17 +173,23 @@ class ConversationStore:
         rows = self.database.rows(_RUNNING, (conv_id,))
         return _turn(rows[0]) if rows else None
 
-    def recent(self, limit: int) -> list[dict[str, Any]]:
-        """The conversations that were changed last."""
-        names = ("conv_id", "created_at_ms", "updated_at_ms", "turns")
-        return [dict(zip(names, row, strict=True)) for row in self.database.rows(_LIST, (limit,))]
+    def owner(self, conv_id: str) -> tuple[str | None] | None:
+        """Whose conversation it is, `(None,)` for nobody's; `None` where there is no such conversation."""
+        rows = self.database.rows("SELECT owner FROM conversations WHERE conv_id = ?", (conv_id,))
+        return (rows[0][0],) if rows else None
 
-    def begin(self, turn: StoredTurn) -> StoredTurn:
+    def recent(self, limit: int, *, owner: str | None = None) -> list[dict[str, Any]]:
+        """The conversations that were changed last, of one owner or of all."""
+        names = ("conv_id", "created_at_ms", "updated_at_ms", "turns")
+        return [dict(zip(names, row, strict=True)) for row in self.database.rows(_LIST, (owner, limit))]
+
+    def begin(self, turn: StoredTurn, *, owner: str | None = None) -> StoredTurn:
         """Add a turn that runs, at the end of its conversation; inside `Database.write`.
 
+        A new conversation is `owner`'s.
         A turn with its idempotency key that did not complete is replaced.
         """
-        self.database.run(_TOUCH, (turn.conv_id, turn.started_at_ms, turn.started_at_ms))
+        self.database.run(_TOUCH, (turn.conv_id, turn.started_at_ms, turn.started_at_ms, owner))
         if turn.idempotency_key is not None:
             key = (turn.conv_id, turn.idempotency_key)
             self.database.run("DELETE FROM turns WHERE conv_id = ? AND idempotency_key = ?", key)
@@ -250,6 +257,8 @@ def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationSto
         with database.write():
             for statement in _TABLES:
                 database.run(statement)
+            if "owner" not in {row[1] for row in database.rows("PRAGMA table_info(conversations)")}:
+                database.run("ALTER TABLE conversations ADD COLUMN owner TEXT")
             database.run(f"PRAGMA application_id = {APPLICATION_ID}")
     except BaseException:
         database.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import falcon
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.batch import BatchService
 from pinocchio_core.service.chat import ChatService
+from pinocchio_core.service.conversations import ConversationService
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.health import RowHealth
@@ -19,11 +21,15 @@ from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.scheduled import ScheduledBackups
+from pinocchio_core.service.sites import Sites
+from pinocchio_core.service.tokens import TokenFile
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.conversations import ConversationStore
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
+from pinocchio_core.web.access import OpenAccess, TokenAccess
+from pinocchio_core.web.browsers import Browsers, CrossOrigin
 from pinocchio_core.web.components import AccessLog, RequestTrace
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources.batch import BatchResource
@@ -53,8 +59,11 @@ class Parts:
     conversations: ConversationStore
     engine: EngineChoice
     turns: TurnRules
-    not_as_in_files: Callable[[], Sequence[str]]
-    """Why what is served from files is not what they say now."""
+    reasons: Sequence[Callable[[], Sequence[str]]]
+    """Each says what of something is not as it should be, though everything is served."""
+    sites: Sites
+    tokens: TokenFile | None
+    """`None` to let everybody in."""
 
 
 def create_app(parts: Parts, *, default_registry: str, version: str, root: str = "", access_log: bool = False) -> App:
@@ -62,7 +71,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     store, host, health, backups = parts.store, parts.host, parts.health, parts.backups
     turns = TurnMetrics(parts.turns.admission, parts.conversations)
     metrics = Metrics(store.database, turns, version=version)
-    app: App = falcon.App(middleware=[AccessLog(), RequestTrace(metrics)] if access_log else [RequestTrace(metrics)])
+    app: App = falcon.App(middleware=_components(parts, metrics, root=root, access_log=access_log))
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.secure_cookies_by_default = False
     errors.install(app)
@@ -89,7 +98,8 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
         rules=parts.turns,
         observe=turns.observe,
     )
-    chat, conversations = ChatResource(chats, default_registry=default_registry), ConversationsResource(chats)
+    chat = ChatResource(chats, default_registry=default_registry)
+    conversations = ConversationsResource(ConversationService(parts.conversations))
     app.add_route(f"{root}/chat", chat)
     app.add_route(f"{root}/chat/{{slug}}", chat)
     app.add_route(f"{root}/api/chat/conversations", conversations)
@@ -103,7 +113,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/schemas/extensions", FixedJsonResource(host.catalog.extensions_json()))
     app.add_route(f"{root}/api/chat/plugins", plugins)
     app.add_route(f"{root}/healthz", HealthResource())
-    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups, parts.not_as_in_files))
+    app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups, parts.reasons))
     app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app
@@ -119,3 +129,12 @@ def _route_history(app: App, store: Store, writes: ProfileWrites, metrics: Metri
     app.add_route(f"{one}/revisions/{{version}}", revisions, suffix="one")
     app.add_route(f"{one}/revisions/{{version}}/restore", revisions, suffix="restore")
     app.add_route(f"{one}/diff", revisions, suffix="diff")
+def _components(parts: Parts, metrics: Metrics, *, root: str, access_log: bool) -> list[Any]:
+    """What happens around every request, the outermost first."""
+    return [
+        *([AccessLog()] if access_log else []),
+        RequestTrace(metrics),
+        *([CrossOrigin(parts.sites)] if parts.sites.origins else []),
+        Browsers(parts.sites),
+        TokenAccess(parts.tokens, root=root) if parts.tokens is not None else OpenAccess(),
+    ]

@@ -11,12 +11,14 @@ from msgspec import structs
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import fold, shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
+from pinocchio_core.service.access import Caller
 from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
 from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.rows import Author
 
 SOURCE = "http-api"
 MAX_VERSION = 2**63 - 1
+MAX_ACTOR_BYTES = 256
 
 _ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
 _ETAG = re.compile(r'(?:W/)?"[^"]*"')
@@ -75,6 +77,7 @@ def target_of(
         slug=slug,
         what=what,
         registry=query(req, "registry"),
+        registries=caller_of(req).registries,
         conditions=conditions,
         expected_version=version or 0,
         reason=query(req, "reason") if in_query else None,
@@ -111,7 +114,9 @@ def reference_of(req: falcon.Request, slug: str | None) -> Target:
 
 def names_of(req: falcon.Request, slug: str | None = None) -> Target:
     """The names in the path and the query, for requests that only read."""
-    return Target(slug=slug, registry=query(req, "registry"), versions_too=True)
+    return Target(
+        slug=slug, registry=query(req, "registry"), registries=caller_of(req).registries, versions_too=True
+    )
 
 
 def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
@@ -131,9 +136,17 @@ def page_of_versions(req: falcon.Request) -> tuple[dict[str, int], list[Problem]
     return {name: number for name, number in wanted.items() if number is not None}, problems
 
 
+def caller_of(req: falcon.Request) -> Caller:
+    """Who was let in with the request; see `web.access`."""
+    caller: Caller = req.context.caller
+    return caller
+
+
 def author_of(req: falcon.Request) -> Author:
-    """Who sends the request."""
-    return Author(actor=f"anonymous@{req.remote_addr}", source=SOURCE)
+    """Who sends the request: the name of the token; where there are no tokens, the header X-Actor if it is sane."""
+    caller = caller_of(req)
+    actor = caller.name or _actor(req.env.get("HTTP_X_ACTOR")) or f"anonymous@{req.remote_addr}"
+    return Author(actor=actor, source=SOURCE, admin=caller.admin)
 
 
 def send_json(resp: falcon.Response, document: bytes | dict[str, Any] | list[Any]) -> None:
@@ -172,6 +185,17 @@ def next_link(root: str, path: str, parameters: Iterable[tuple[str, str | None]]
     """The value of a Link header to the next page (RFC 8288)."""
     encoded = "&".join(f"{name}={falcon.uri.encode_value(value)}" for name, value in parameters if value)
     return f'<{root}{path}?{encoded}>; rel="next"'
+
+
+def _actor(sent: str | None) -> str | None:
+    """What a header says in UTF-8, which PEP 3333 hands on as Latin-1; `None` where that is no name."""
+    if sent is None or len(sent) > MAX_ACTOR_BYTES:
+        return None
+    try:
+        name = sent.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError:
+        return None
+    return name if name.isprintable() else None
 
 
 def _number(req: falcon.Request, name: str, low: int, high: int, problems: list[Problem]) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import falcon
 
+from pinocchio_core.web.browsers import SECURITY_HEADERS
 from pinocchio_core.web.metrics import Metrics
 
 _CONFLICTS = (409, 412)
@@ -28,7 +29,7 @@ class RequestTrace:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the caller's request id where it is sane, else make one."""
-        del resp
+        resp.set_headers(SECURITY_HEADERS)
         context = req.context
         context.began = time.perf_counter()
         sent = req.env.get("HTTP_X_REQUEST_ID")

@@ -20,6 +20,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from pinocchio_core.domain import limits
 from pinocchio_core.errors import BodyTooLarge
+from pinocchio_core.web.browsers import SECURITY_HEADERS
 from pinocchio_core.web.errors import PROBLEM_JSON, plain_problem, problem_of
 from pinocchio_core.web.outlets import DETACH, ChannelOutlet
 
@@ -91,7 +92,11 @@ class ProblemTask(ErrorTask):
             document = plain_problem(status, status.phrase.lower(), str(error.body))
         body = msgspec.json.encode(document | {"request_id": request_id})
         self.status = f"{status.value} {status.phrase}"
-        self.response_headers += [("Content-Type", PROBLEM_JSON), ("X-Request-Id", request_id)]
+        self.response_headers += [
+            ("Content-Type", PROBLEM_JSON),
+            ("X-Request-Id", request_id),
+            *SECURITY_HEADERS.items(),
+        ]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.channel.linger = True

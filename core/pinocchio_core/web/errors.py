@@ -12,9 +12,12 @@ from pinocchio_core.service.outcomes import told
 log = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+CHALLENGE = 'Bearer realm="pinocchio"'
+"""How to be let in (RFC 6750, section 3)."""
 
 STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "validation error"),
+    errors.Unauthorized: (401, "unauthorized"),
     errors.Forbidden: (403, "forbidden"),
     errors.PolicyViolation: (403, "policy violation"),
     errors.RegistryNotFound: (404, "registry not found"),
@@ -29,6 +32,8 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.PreconditionFailed: (412, "precondition failed"),
     errors.BodyTooLarge: (413, "request too large"),
     errors.UnsupportedMediaType: (415, "unsupported media type"),
+    errors.HostRefused: (421, "misdirected request"),
+    errors.TooManyAttempts: (429, "too many attempts"),
     errors.ConversationBusy: (429, "conversation busy"),
     errors.TurnCancelled: (499, "client gone"),
     errors.HookFailed: (500, "plugin failed"),
@@ -92,6 +97,8 @@ def _send(req: falcon.Request, resp: falcon.Response, document: dict[str, Any]) 
 def _ours(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     del params
     ours = cast("errors.PinocchioError", error)
+    if isinstance(ours, errors.Unauthorized):
+        resp.set_header("WWW-Authenticate", CHALLENGE)
     retry_after_s = getattr(ours, "retry_after_s", None)
     if retry_after_s is not None:
         resp.set_header("Retry-After", str(retry_after_s))

@@ -3,7 +3,8 @@
 import errno
 import socket
 
-from pinocchio_core.errors import StartupError
+from pinocchio_core.errors import SettingsError, StartupError
+from pinocchio_core.service.sites import is_loopback
 from pinocchio_core.settings import Address
 
 
@@ -30,6 +31,20 @@ def bind(address: Address) -> list[socket.socket]:
     if not sockets:
         raise StartupError(f"cannot listen on {address.url()}: no address of this machine fits")
     return sockets
+
+
+def require_loopback(address: Address) -> None:
+    """Raise SettingsError where other machines could reach the address; one that cannot be resolved is `bind`'s."""
+    try:
+        hosts = {host for _, host in _resolve(address)}
+    except (OSError, UnicodeError):
+        return
+    outside = sorted(host for host in hosts if not is_loopback(host))
+    if outside:
+        raise SettingsError(
+            f"--addr lets other machines in ({', '.join(outside)}), and without tokens anybody may write",
+            next_step="name a file of tokens with --auth-tokens, listen on 127.0.0.1, or say --insecure-no-auth",
+        )
 
 
 def _resolve(address: Address) -> list[tuple[socket.AddressFamily, str]]:

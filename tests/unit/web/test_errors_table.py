@@ -48,6 +48,11 @@ def test_the_table_has_no_row_that_nothing_uses() -> None:
     ("error", "status", "title", "code"),
     [
         (errors.InvalidRequest([Problem(field="a", reason="b")]), 400, "validation error", "validation_error"),
+        (errors.Unauthorized(), 401, "unauthorized", "unauthorized"),
+        (errors.Forbidden("x"), 403, "forbidden", "forbidden"),
+        (errors.CrossSiteRefused(), 403, "forbidden", "cross_site"),
+        (errors.HostRefused('"x"'), 421, "misdirected request", "unknown_host"),
+        (errors.TooManyAttempts(9), 429, "too many attempts", "too_many_attempts"),
         (errors.ProfileReadOnly("r", "a"), 403, "policy violation", "profile_read_only"),
         (errors.StoreReadOnly("mode=ro"), 403, "policy violation", "store_read_only"),
         (errors.RegistryNotFound("r"), 404, "registry not found", "registry_not_found"),

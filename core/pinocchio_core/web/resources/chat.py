@@ -6,6 +6,7 @@ from pinocchio_core.domain.slugs import trim
 from pinocchio_core.domain.turns import Event
 from pinocchio_core.errors import TurnCancelled
 from pinocchio_core.service.chat import ChatService
+from pinocchio_core.service.conversations import ConversationService
 from pinocchio_core.service.defaults import chosen_from
 from pinocchio_core.service.turn_requests import ChatTarget
 from pinocchio_core.web import codec
@@ -50,6 +51,7 @@ class ChatResource(Resource):
             target=codec.reference_of(req, slug),
             profile=codec.query(req, "profile") or codec.query(req, "runtime"),
             cookie=chosen_from(cookies[0], self._default_registry) if cookies else None,
+            caller=codec.caller_of(req),
             idempotency_key=next((key for key in keys if key and trim(key)), None),
         )
 
@@ -57,25 +59,22 @@ class ChatResource(Resource):
 class ConversationsResource(Resource):
     """`/api/chat/conversations` and one of them."""
 
-    def __init__(self, chat: ChatService) -> None:
-        self._chat = chat
+    def __init__(self, conversations: ConversationService) -> None:
+        self._conversations = conversations
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Those that were changed last."""
-        del req
-        codec.send_json(resp, self._chat.conversations.recent(LISTED))
+        """Those that were changed last, of who asks."""
+        codec.send_json(resp, self._conversations.recent(LISTED, codec.caller_of(req)))
         resp.set_header("Cache-Control", "no-store")
 
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, conv_id: str) -> None:
         """One with its turns, the oldest first."""
-        del req
-        codec.send_json(resp, self._chat.conversation(conv_id))
+        codec.send_json(resp, self._conversations.one(conv_id, codec.caller_of(req)))
         resp.set_header("Cache-Control", "no-store")
 
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, conv_id: str) -> None:
         """Remove one with all its turns."""
-        del req
-        self._chat.conversations.delete(conv_id)
+        self._conversations.delete(conv_id, codec.caller_of(req))
         resp.status = falcon.HTTP_204
 
 

@@ -2,13 +2,17 @@
 
 import hashlib
 import importlib.resources
-from typing import Any
+from typing import Any, Final
 
 import falcon
 import msgspec
 
 from pinocchio_core.web import codec
+from pinocchio_core.web.access import MANAGE_ALL, ROUTES, Need
 from pinocchio_core.web.resources import Resource
+
+_REFUSALS: Final = {"401": "Unauthorized", "403": "Forbidden", "421": "Misdirected", "429": "TooManyAttempts"}
+"""Answers that every operation has, where it says nothing else of the status."""
 
 
 class FixedJsonResource(Resource):
@@ -30,4 +34,18 @@ def openapi(*, version: str, root: str) -> bytes:
     document: dict[str, Any] = msgspec.json.decode(text)
     document["info"]["version"] = version
     document["servers"] = [{"url": root or "/"}]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            _add_access(operation, ROUTES.get(path, {}).get(method.upper(), MANAGE_ALL))
     return msgspec.json.encode(document)
+
+
+def _add_access(operation: dict[str, Any], need: Need) -> None:
+    """Say of an operation who may, and how others are answered; it is the same for all of them."""
+    if not need.roles:
+        operation["security"] = [{}, {"token": []}]
+    who = f"Needs a token with the role {need.roles[-1]}" if need.roles else "Needs no token"
+    where = "" if need.limited else ", not one that is limited to registries"
+    operation["description"] += f" {who}{where}."
+    for status, name in _REFUSALS.items():
+        operation["responses"].setdefault(status, {"$ref": f"#/components/responses/{name}"})

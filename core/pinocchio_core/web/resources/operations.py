@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import falcon
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.access import Caller
 from pinocchio_core.service.findings import Findings
 from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
+
+UNTOLD: Final = "something is wrong; a token that may read all registries is told what"
 
 
 class HealthResource(Resource):
@@ -28,7 +31,7 @@ class HealthResource(Resource):
 class ReadyResource(Resource):
     """`/readyz`: the store answers and every plugin is well; else 503 and what is wrong.
 
-    Rows that are not well, files that cannot be served as they are now and backups that are missing are named too, but
+    Rows that are not well, files that cannot be used as they are now and backups that are missing are named too, but
     everything is served, so that the answer stays 200.
     """
 
@@ -38,17 +41,16 @@ class ReadyResource(Resource):
         host: Host,
         findings: Findings,
         backups: ScheduledBackups | None,
-        not_as_in_files: Callable[[], Sequence[str]],
+        reasons: Sequence[Callable[[], Sequence[str]]],
     ) -> None:
-        self._not_as_in_files = not_as_in_files
         self._store = store
         self._host = host
         self._findings = findings
         self._backups = backups
+        self._reasons = reasons
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Whether requests can be served as configured."""
-        del req
+        """Whether requests can be served as configured; why not is for those who may read everything."""
         reasons = [f"plugin {record.source}: {record.status.value}: {record.detail}" for record in self._host.faults]
         try:
             self._store.registries.all()
@@ -56,7 +58,7 @@ class ReadyResource(Resource):
             reasons.append(str(error))
         if reasons:
             resp.status = falcon.HTTP_503
-        reasons += [*self._findings.reasons(), *self._not_as_in_files()]
+        reasons += [*self._findings.reasons(), *(each for more in self._reasons for each in more())]
         document: dict[str, Any] = {"status": "ok", "reasons": reasons}
         if self._backups:
             age_s, missing = _state_of(self._backups)
@@ -64,6 +66,8 @@ class ReadyResource(Resource):
             document["backup_age_seconds"] = age_s
         if reasons:
             document["status"] = "degraded"
+            if not _sees_everything(req.context.caller):
+                document["reasons"] = [UNTOLD]
         codec.send_json(resp, document)
 
 
@@ -86,6 +90,11 @@ class MetricsResource(Resource):
         self._metrics.backup_age.set(math.nan if age_s is None else age_s)
         resp.data = self._metrics.text()
         resp.content_type = self._metrics.content_type
+
+
+def _sees_everything(caller: Caller) -> bool:
+    """Whether names of rows, files and plugins may be told."""
+    return caller.role is not None and caller.registries is None
 
 
 def _state_of(backups: ScheduledBackups) -> tuple[float | None, list[str]]:

@@ -20,9 +20,9 @@ class RegistriesResource(Resource):
         self._root = root
 
     def on_get_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Every registry, by slug."""
-        del req
-        codec.send_json(resp, [self._registries.document(row) for row in self._registries.all()])
+        """Every registry that there is for who asks, by slug."""
+        rows = self._registries.all(codec.names_of(req))
+        codec.send_json(resp, [self._registries.document(row) for row in rows])
 
     def on_post_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create one."""
