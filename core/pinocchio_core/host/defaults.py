@@ -1,12 +1,10 @@
-"""What a JSON Schema says of values besides whether they fit: defaults for what is left out, and what is secret."""
+"""What a JSON Schema says of values besides whether they fit: defaults for what is left out."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 _MAX_DEPTH = 32
-HIDDEN = "(secret)"
-"""What is shown of a secret."""
 
 
 def defaults_for(schema: Mapping[str, Any], value: Any) -> dict[str, Any]:
@@ -27,24 +25,6 @@ def subschema(schema: Mapping[str, Any], keys: list[str]) -> Mapping[str, Any] |
             return None
         found = _followed(properties[key], schema)
     return found if isinstance(found, Mapping) else None
-
-
-def masked(schema: Mapping[str, Any], value: Any) -> Any:
-    """The value without what the schema marks with `"x-secret": true`."""
-    return _masked(schema, schema, value, _MAX_DEPTH)
-
-
-def _masked(schema: Any, root: Mapping[str, Any], value: Any, depth: int) -> Any:
-    followed = _followed(schema, root)
-    if followed.get("x-secret") and value is not None:
-        return HIDDEN
-    properties = followed.get("properties")
-    if not isinstance(value, Mapping) or not isinstance(properties, Mapping) or not depth:
-        return value
-    return {
-        name: _masked(properties[name], root, member, depth - 1) if name in properties else member
-        for name, member in value.items()
-    }
 
 
 def _defaults(schema: Any, root: Mapping[str, Any], value: Any, depth: int) -> dict[str, Any]:

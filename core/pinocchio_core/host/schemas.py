@@ -7,6 +7,7 @@ by hash, and each check has a budget of references.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from itertools import islice
@@ -20,6 +21,7 @@ from referencing.exceptions import Unresolvable
 
 from pinocchio_core.errors import MAX_PROBLEMS
 from pinocchio_core.host.reasons import SchemaProblem, mark_secret, problem_of
+from pinocchio_core.host.secrets import Path, has_secrets, hidden, paths_of, walker
 
 MAX_REFERENCES = 10_000
 """References followed in one check before it is given up."""
@@ -51,19 +53,53 @@ class CompiledSchema:
         """`schema` must have passed `screening.fault_of`."""
         self.schema = schema
         self._validator = _VALIDATOR(schema, registry=Registry())
+        self._walker = _WALKER(schema, registry=Registry()) if has_secrets(schema) else None
 
     def problems(self, value: Any) -> list[SchemaProblem]:
         """Everything in which a decoded JSON value does not fit, as far as it will be listed; empty where it does."""
-        token = _references_left.set(MAX_REFERENCES)
-        _reference_depth.set(0)
-        try:
-            return [problem_of(error) for error in islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1)]
-        except (RecursionError, TooComplex):
-            return [SchemaProblem("", "is too complex to be checked against its schema")]
-        except Unresolvable as error:
-            return [SchemaProblem("", f"its schema has a reference that leads nowhere: {error.ref}")]
-        finally:
-            _references_left.reset(token)
+        with _bounded():
+            try:
+                errors = list(islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1))
+            except (RecursionError, TooComplex):
+                return [SchemaProblem("", "is too complex to be checked against its schema")]
+            except Unresolvable as error:
+                return [SchemaProblem("", f"its schema has a reference that leads nowhere: {error.ref}")]
+        for secret in self.secrets(value) if errors else ():
+            for found in errors:
+                around = tuple(found.absolute_path)
+                if secret[: len(around)] == around:
+                    mark_secret(found)  # what is shown of a value would show the secret in it
+        return [problem_of(found) for found in errors]
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it marks any value as a secret."""
+        return self._walker is not None
+
+    def secrets(self, value: Any) -> list[Path]:
+        """Where in a decoded JSON value secrets are; the value itself is one where that cannot be found out."""
+        if self._walker is None:
+            return []
+        with _bounded():
+            try:
+                return paths_of(self._walker.iter_errors(value))
+            except (RecursionError, TooComplex, Unresolvable):
+                return [()]
+
+    def masked(self, value: Any) -> Any:
+        """The value with HIDDEN in the place of each secret."""
+        return hidden(value, self.secrets(value))
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """A budget of references for the block."""
+    token = _references_left.set(MAX_REFERENCES)
+    _reference_depth.set(0)
+    try:
+        yield
+    finally:
+        _references_left.reset(token)
 
 
 def _matches(expression: str, text: str) -> bool:
@@ -168,3 +204,5 @@ _CHECKS = dict(Draft202012Validator.VALIDATORS) | {
 _VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]  # stubs
     Draft202012Validator, {keyword: _keeping_secrets(check) for keyword, check in _CHECKS.items()}
 )
+_LEADING = ("patternProperties", "additionalProperties", "$ref", "$dynamicRef", "properties")
+_WALKER = walker({keyword: _CHECKS[keyword] for keyword in _LEADING})

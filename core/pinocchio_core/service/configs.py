@@ -1,7 +1,7 @@
 """Checks of middlewares, their configs and the other extensions of a profile against the catalog."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pinocchio_core.domain import limits, paths
@@ -12,6 +12,7 @@ from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
 from pinocchio_core.service.envelope import objects_at, value_at
 from pinocchio_core.service.names import count_problem, name_problem
+from pinocchio_core.service.secrets import secret_problems
 
 USES = "runtime.middlewares"
 SENT_AS = " (sent as "
@@ -76,6 +77,7 @@ def extension_problems(tree: dict[str, Any], catalog: Catalog) -> Iterator[Probl
         sent_as[key] = raw
         entry = catalog.extensions.get(key)
         if entry and not catalog.middleware_of(key):
+            yield from secret_problems(entry.schema, value, field)
             for found in entry.schema.problems(value):
                 yield Problem(field=field, reason=str(found), expected=found.expected, actual=found.actual)
 
@@ -161,5 +163,7 @@ def _instance_problems(
 
 
 def _as_problems(entry: MiddlewareEntry, config: Any, field: str, *, origin: str = "") -> Iterator[Problem]:
+    for secret in secret_problems(entry.schema, config, field):
+        yield replace(secret, reason=f"{secret.reason}{origin}")
     for found in entry.problems(config):
         yield Problem(field=field, reason=f"{found}{origin}", expected=found.expected, actual=found.actual)

@@ -14,6 +14,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import EngineOptions
 from pinocchio_core.service.chain import built_from
 from pinocchio_core.service.kept import Kept
+from pinocchio_core.service.secrets import settings_secrets
 
 DEFAULT_ENGINE: Final = "echo"
 FIELD: Final = "runtime.step_settings_patch"
@@ -108,24 +109,14 @@ def settings_problems(settings: Any, catalog: Catalog, field: str = FIELD) -> It
     """What the schemas of installed engines have against settings; sections that none of them knows pass."""
     if not isinstance(settings, Mapping):
         return
+    yield from settings_secrets(settings, catalog, field)
     seen: set[tuple[str, str]] = set()
     for entry in catalog.engines.values():
         known = entry.schema.schema.get("properties", {})
         for section in settings.keys() & known.keys():
             where = paths.join(field, section)
-            for name in _secrets(known[section], settings[section]):
-                reason = "is a secret, and profiles are no place for one; set PINOCCHIO_ENGINE_API_KEY for the server"
-                if (paths.join(where, name), reason) not in seen:
-                    seen.add((paths.join(where, name), reason))
-                    yield Problem(field=paths.join(where, name), reason=reason)
             for found in entry.schema.problems({section: settings[section]}):
                 told = str(found)
                 if (where, told) not in seen and not found.missing:
                     seen.add((where, told))
                     yield Problem(field=where, reason=told, expected=found.expected, actual=found.actual)
-
-
-def _secrets(schema: Any, values: Any) -> list[str]:
-    properties = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
-    given = values if isinstance(values, Mapping) else {}
-    return sorted(name for name in given if (properties.get(name) or {}).get("x-secret"))

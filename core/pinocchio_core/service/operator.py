@@ -123,7 +123,7 @@ class OperatorConfigs:
 
     def _of_option(self, text: str) -> _Setting:
         found = _OPTION.fullmatch(text)
-        what = f"{OPTION} {shown(text)}"
+        what = f"{OPTION} {shown(text.partition('=')[0])}"  # what comes after it may be a secret
         if found is None:
             raise SettingsError(f"{what} is none", next_step="write NAME[#ID].PATH=VALUE, as sqlite.max_rows=50")
         name, use_id, path, value = found.groups()
@@ -131,7 +131,7 @@ class OperatorConfigs:
         keys = path.split(".")
         if subschema(entry.schema.schema, keys) is None and not _open(entry, keys):
             raise SettingsError(f"{what}: the config of {name} has no {path}", next_step=_known(entry, keys[:-1]))
-        return _Setting(name, use_id, self._layer("flag", f"{OPTION} {text}", name, keys, value))
+        return _Setting(name, use_id, self._layer("flag", f"{OPTION} {text.partition('=')[0]}", name, keys, value))
 
     def _keys(self, entry: MiddlewareEntry, path: Sequence[str], variable: str) -> list[str]:
         """The keys in a config that a variable's path, in capitals, means."""
@@ -150,28 +150,38 @@ class OperatorConfigs:
         return keys
 
     def _layer(self, source: str, what: str, name: str, keys: Sequence[str], text: str) -> Layer:
-        schema = subschema(self._catalog.middlewares[name].schema.schema, list(keys)) or {}
-        value = _parsed(text, schema.get("type"), what)
-        for key in reversed(keys):
-            value = {key: value}
+        entry = self._catalog.middlewares[name]
+        schema = subschema(entry.schema.schema, list(keys)) or {}
+        told = "the value" if entry.schema.has_secrets else shown(text)
+        value = _at(keys, _parsed(text, schema.get("type"), what, told=told))
         return Layer(source, what, value)
 
 
-def _parsed(text: str, kind: Any, what: str) -> Any:
-    """The text as a value of the schema's type; where that is open, as JSON if it is some, else as text."""
+def _at(keys: Sequence[str], value: Any) -> Any:
+    """A config with this value at these keys."""
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def _parsed(text: str, kind: Any, what: str, *, told: str) -> Any:
+    """The text as a value of the schema's type; where that is open, as JSON if it is some, else as text.
+
+    Messages show `told` in its place.
+    """
     kinds = kind if isinstance(kind, list) else [kind]
     if "string" in kinds:
         return text
     if kind == "boolean":
         if text.strip().lower() not in _BOOLEANS:
-            raise SettingsError(f"{what}: {shown(text)} is no boolean", next_step="write true or false")
+            raise SettingsError(f"{what}: {told} is no boolean", next_step="write true or false")
         return _BOOLEANS[text.strip().lower()]
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         if kind is None:
             return text
-        raise SettingsError(f"{what}: {shown(text)} is no {kind}", next_step="write the value as JSON") from None
+        raise SettingsError(f"{what}: {told} is no {kind}", next_step="write the value as JSON") from None
 
 
 def _upper(name: str) -> str:

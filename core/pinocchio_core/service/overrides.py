@@ -12,6 +12,7 @@ from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.errors import InvalidRequest, OverrideRefused, Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.service import names
+from pinocchio_core.service.secrets import secret_problems, settings_secrets
 
 FIELD: Final = "overrides"
 KEYS: Final = ("system_prompt", "tools", "middlewares", "step_settings_patch")
@@ -175,7 +176,7 @@ def unknown_tool(name: str, catalog: Catalog) -> str:
     return f"unknown tool {shown(trim(name))}; known: {', '.join(sorted(catalog.tools)) or 'none'}"
 
 
-def _settings_problems(field: str, value: Any, _: Catalog) -> Iterator[Problem]:
+def _settings_problems(field: str, value: Any, catalog: Catalog) -> Iterator[Problem]:
     if value is None:
         return
     if not isinstance(value, dict):
@@ -186,6 +187,7 @@ def _settings_problems(field: str, value: Any, _: Catalog) -> Iterator[Problem]:
         yield from names.name_problem(where, section)
         if not isinstance(fields, dict):
             yield _wrong(where, "an object", fields)
+    yield from settings_secrets(value, catalog, field)
 
 
 def _use_problems(field: str, value: Any, catalog: Catalog) -> Iterator[Problem]:
@@ -214,6 +216,8 @@ def _problems_of_use(where: str, use: dict[str, Any], catalog: Catalog) -> Itera
     if isinstance(named, str) and trim(named) not in catalog.middlewares:
         reason = f"unknown middleware {shown(named)}" if trim(named) else "must not be empty"
         yield Problem(field=f"{where}.name", reason=reason)
+    elif isinstance(named, str) and isinstance(use.get("config"), dict):
+        yield from secret_problems(catalog.middlewares[trim(named)].schema, use["config"], f"{where}.config")
 
 
 def _wrong(field: str, expected: str, value: Any) -> Problem:

@@ -17,7 +17,7 @@ from pinocchio_core.domain.profile import MiddlewareUse, Profile
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
-from pinocchio_core.host.defaults import defaults_for, masked
+from pinocchio_core.host.defaults import defaults_for
 from pinocchio_core.service.configs import USES
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.overrides import NO_OVERRIDES, Overrides, UseOverride, unknown_tool
@@ -156,7 +156,7 @@ class Resolver:
             layers = self._config_layers(entry, use, stored, override)
             resolved, more = self._resolved(index, use, entry, layers, override)
             problems += more
-            masks = [Layer(each.source, each.where, masked(entry.schema.schema, each.value)) for each in layers]
+            masks = [Layer(each.source, each.where, entry.schema.masked(each.value)) for each in layers]
             told = {f"/middlewares/{index}/config": masks}
             told[f"/middlewares/{index}/enabled"] = _enabled_layers(use, override, own=index < len(own))
             found.append((resolved, told))
@@ -190,7 +190,7 @@ class Resolver:
             Problem(field=field, reason=f"{found} (merged from {sources or 'nothing'})")
             for found in (entry.problems(config) if enabled else ())
         ]
-        shown_config = masked(entry.schema.schema, config)
+        shown_config = entry.schema.masked(config)
         resolved = ResolvedUse(name=use.name, id=use.id, enabled=enabled, config=config, shown_config=shown_config)
         return resolved, problems
 

@@ -175,9 +175,11 @@ def _text_of(path: Path) -> str:
         raise SettingsError(
             f"{_OPTION} {path} cannot be read: {error.strerror}", next_step="make one with pinocchio tokens create"
         ) from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123  it is a descriptor
+    try:
         _require_closed(path, os.fstat(descriptor))
-        content = file.read(MAX_BYTES + 1)
+        content = b"".join(iter(lambda: os.read(descriptor, MAX_BYTES + 1), b""))
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_BYTES:
         raise SettingsError(f"{_OPTION} {path} is larger than {MAX_BYTES} bytes", next_step="name a file of tokens")
     try:
