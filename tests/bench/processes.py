@@ -207,7 +207,7 @@ def _announced_port(process: subprocess.Popen[bytes]) -> int:
 
 def _get(port: int, path: str) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while data := connection.recv(1 << 16):
             answer += data

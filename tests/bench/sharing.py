@@ -126,7 +126,7 @@ def _wait_for_workers(server: Running, count: int) -> None:
         if time.monotonic() > deadline:
             raise SystemExit(f"only {len(seen)} of {count} workers answered")
         with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as connection:
-            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             answer = b""
             while data := connection.recv(1 << 16):
                 answer += data

@@ -21,7 +21,7 @@ def talk():
         connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         opened.append(connection)
         head = (
-            f"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"POST /chat HTTP/1.1\r\nHost:[::1]\r\nContent-Type:application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         connection.sendall(head.encode() + body)
         return connection

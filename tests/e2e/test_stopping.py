@@ -54,7 +54,7 @@ def send(server, request):
 def wait_until_all_sent_is_read(server):
     """Return once the server has taken up everything that was sent before: it reads in turns, and then answers this."""
     with send(
-        server, b"POST /api/chat/profiles HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        server, b"POST /api/chat/profiles HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
     ) as sentinel:
         assert sentinel.recv(1024).startswith(b"HTTP/1.1 100")
 
@@ -64,7 +64,7 @@ def test_signal_lets_running_and_waiting_requests_finish(with_slow_plugin, until
     with with_slow_plugin(1) as server, ThreadPoolExecutor(1) as client:
         running = client.submit(create_slowly, server)
         until((tmp_path / "slow-0-entered").exists)
-        waiting = [send(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(5)]
+        waiting = [send(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(5)]
         wait_until_all_sent_is_read(server)
         server.signal(number)
         until(lambda: refuses_connections(server))

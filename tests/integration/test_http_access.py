@@ -367,3 +367,16 @@ def test_conversations_of_before_there_were_owners_are_for_administrators(holder
     assert [row["conv_id"] for row in holders.ask("admin", "GET", CONVERSATIONS).json] == ["old"]
     assert holders.ask("reader", "GET", CONVERSATIONS).json == []
     assert holders.ask("reader", "POST", "/chat", {"prompt": "x", "conv_id": "old"}).status == 404
+
+
+def test_roles_hold_under_a_prefix_too(holders):
+    host = Host(given_plugins([starter_profile]))
+    more = More(access=Access(sites=Sites(hosts=None), tokens=holders.file))
+    dsn = dsn_of_path(str(holders.path / "profiles.db"))
+    with closing(assemble(host, dsn, default_registry="default", root="/under", more=more)) as program:
+        app = TestApp(program)
+        reader = f"Bearer {holders.secrets['reader']}"
+        assert app.get("/under/healthz").status == 200
+        assert app.get(f"/under{ONE}").status == 401
+        assert app.get(f"/under{ONE}", authorization=reader).status == 200
+        assert app.delete(f"/under{ONE}", authorization=reader).status == 403

@@ -23,7 +23,7 @@ def opened(server, prompt, conv_id):
     document = {"prompt": prompt, "profile": "agent", "conv_id": conv_id, "stream": True, "overrides": LONG}
     body = json.dumps(document).encode()
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-    head = f"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /chat HTTP/1.1\r\nHost:[::1]\r\nContent-Type:application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     connection.sendall(head.encode() + body)
     received = b""
     while b"event: delta" not in received:
