@@ -33,7 +33,7 @@ def opened(job: Job) -> socket.socket:
     settings = {"echo": {"say": "some words", "repeat": 1000 if job.held else 1, "pause-ms": job.pause_ms}}
     document = {"prompt": "hello", "stream": True, "overrides": {"step_settings_patch": settings}}
     body = json.dumps(document).encode()
-    fields = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    fields = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     connection = socket.create_connection(("127.0.0.1", job.port), timeout=30)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(f"POST /chat/agent HTTP/1.1\r\n{fields}".encode() + body)
