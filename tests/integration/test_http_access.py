@@ -222,6 +222,7 @@ def test_for_a_limited_token_other_registries_are_as_if_they_were_not_there(limi
         ("PATCH", f"{PROFILES}/p", {"registry": registry, "description": "x"}),
         ("PUT", f"{PROFILES}/p", {"registry": registry}),
         ("DELETE", f"{PROFILES}/p?registry={registry}", None),
+        ("POST", "/api/chat/batch", {"writes": [{"op": "delete", "slug": "p", "registry": registry}]}),
         ("POST", f"{PROFILES}/p/default?registry={registry}", None),
         ("POST", f"{PROFILES}/p/resolve", {"registry": registry}),
         ("POST", "/chat", {"prompt": "hi", "registry": registry, "profile": "p"}),
