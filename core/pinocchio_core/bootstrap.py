@@ -1,7 +1,7 @@
 """The composition root: the one place where settings, host, store, services and app meet."""
 
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path

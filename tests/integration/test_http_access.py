@@ -105,6 +105,19 @@ def test_an_admin_writes_registries_too(holders):
     assert holders.ask("admin", "DELETE", f"{REGISTRIES}/x").status == 204
 
 
+def test_an_editor_moves_labels_and_an_admin_those_that_are_protected(holders, expect_problem):
+    label = f"{ONE}/labels/production"
+    assert holders.ask("reader", "PUT", label, {"version": 1}).status == 403
+    assert holders.ask("editor", "PUT", label, {"version": 1}).status == 201
+    assert holders.ask("admin", "PUT", label, {"version": 1, "protected": True}).status == 200
+    expect_problem(holders.ask("editor", "DELETE", label), 403, "forbidden")
+    assert holders.ask("admin", "DELETE", label).status == 204
+
+    assert holders.ask("editor", "PUT", f"{PROFILES}/agent/labels/used", {"version": 1}).status == 201
+    expect_problem(holders.ask("editor", "DELETE", f"{PROFILES}/agent?force=true"), 403, "forbidden")
+    assert holders.ask("admin", "DELETE", f"{PROFILES}/agent?force=true").status == 204
+
+
 def test_only_an_admin_makes_a_read_only_profile_writable(holders, expect_problem):
     assert holders.ask("editor", "PATCH", ONE, {"policy": {"read_only": True}}).status == 200
     lift = {"policy": {"read_only": False}}
@@ -224,6 +237,15 @@ def test_for_a_limited_token_other_registries_are_as_if_they_were_not_there(limi
         ("DELETE", f"{PROFILES}/p?registry={registry}", None),
         ("POST", "/api/chat/batch", {"writes": [{"op": "delete", "slug": "p", "registry": registry}]}),
         ("POST", f"{PROFILES}/p/default?registry={registry}", None),
+        ("GET", f"{PROFILES}/p/revisions?registry={registry}", None),
+        ("GET", f"{PROFILES}/p/revisions/1?registry={registry}", None),
+        ("GET", f"{PROFILES}/p/diff?registry={registry}", None),
+        ("POST", f"{PROFILES}/p/revisions/1/restore", {"registry": registry}),
+        ("GET", f"{PROFILES}/p/labels?registry={registry}", None),
+        ("PUT", f"{PROFILES}/p/labels/l", {"registry": registry, "version": 1}),
+        ("DELETE", f"{PROFILES}/p/labels/l?registry={registry}", None),
+        ("GET", f"{PROFILES}/p@1?registry={registry}", None),
+        ("POST", f"{PROFILES}/p@1/resolve", {"registry": registry}),
         ("POST", f"{PROFILES}/p/resolve", {"registry": registry}),
         ("POST", "/chat", {"prompt": "hi", "registry": registry, "profile": "p"}),
         ("POST", "/api/chat/profile", {"slug": "p", "registry": registry}),

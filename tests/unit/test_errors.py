@@ -20,7 +20,6 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.RegistryNotFound("team"),
     errors.ProfileNotFound("team", "analyst"),
     errors.RevisionNotFound("team", "analyst", "production"),
-    errors.Forbidden("only an admin may"),
     errors.ProfileReadOnly("team", "analyst"),
     errors.OverrideRefused("team", "analyst", {"tools": "is not allowed"}),
     errors.StoreReadOnly("mode=ro"),

@@ -82,16 +82,6 @@ class RevisionNotFound(NotFound):
         )
 
 
-class Forbidden(RequestError):
-    """The request is sound, and not for this caller to make."""
-
-    code = "forbidden"
-    next_step = "ask an admin"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"not allowed: {reason}")
-
-
 class PolicyViolation(RequestError):
     """The request is well-formed and forbidden."""
 
@@ -249,7 +239,7 @@ class Unauthorized(RequestError):
 
 
 class Forbidden(RequestError):
-    """The token is valid, and does not allow this."""
+    """The request is sound, and not for this caller to make."""
 
     code = "forbidden"
     next_step = "use a token that may, or ask whoever gives out the tokens"

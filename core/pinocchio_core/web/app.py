@@ -129,6 +129,8 @@ def _route_history(app: App, store: Store, writes: ProfileWrites, metrics: Metri
     app.add_route(f"{one}/revisions/{{version}}", revisions, suffix="one")
     app.add_route(f"{one}/revisions/{{version}}/restore", revisions, suffix="restore")
     app.add_route(f"{one}/diff", revisions, suffix="diff")
+
+
 def _components(parts: Parts, metrics: Metrics, *, root: str, access_log: bool) -> list[Any]:
     """What happens around every request, the outermost first."""
     return [

@@ -114,9 +114,7 @@ def reference_of(req: falcon.Request, slug: str | None) -> Target:
 
 def names_of(req: falcon.Request, slug: str | None = None) -> Target:
     """The names in the path and the query, for requests that only read."""
-    return Target(
-        slug=slug, registry=query(req, "registry"), registries=caller_of(req).registries, versions_too=True
-    )
+    return Target(slug=slug, registry=query(req, "registry"), registries=caller_of(req).registries, versions_too=True)
 
 
 def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
