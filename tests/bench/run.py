@@ -27,7 +27,7 @@ from processes import Lab, Running, others_cpu
 
 from pinocchio_core.settings import DEFAULT_THREADS
 from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.listing import ProfileFilter
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.store import Store
 

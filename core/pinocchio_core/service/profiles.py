@@ -5,7 +5,8 @@ from pinocchio_core.errors import RowUnreadable
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.targets import Target
-from pinocchio_core.store.listing import Page, ProfileFilter
+from pinocchio_core.store.filters import ProfileFilter
+from pinocchio_core.store.listing import Page
 from pinocchio_core.store.registries import RegistryHead
 from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.scan import QUARANTINED

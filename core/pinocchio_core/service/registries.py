@@ -47,6 +47,12 @@ class RegistryService:
         rows = self._store.registries.all()
         return rows if target.registries is None else [row for row in rows if row.slug in target.registries]
 
+    def page(self, target: Target, limit: int | None, after: str) -> tuple[list[StoredRegistry], int]:
+        """Registries by slug after one, all or one more than `limit`, and how many there are."""
+        rows = self.all(target)
+        page = [row for row in rows if row.slug > after]
+        return page[: None if limit is None else limit + 1], len(rows)
+
     def document(self, row: StoredRegistry) -> dict[str, Any]:
         """A registry as it is served; what can be told of it, and its `state`, where its row is damaged."""
         try:

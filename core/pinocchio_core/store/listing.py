@@ -8,34 +8,15 @@ import msgspec
 from msgspec import Raw
 
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.filters import ProfileFilter, source_of
 from pinocchio_core.store.scan import QUARANTINED, RowState
 
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
-_SELECT = "SELECT slug, CAST(item_json AS BLOB), version FROM profiles WHERE registry_slug = ? AND slug > ?"
-_TAGGED = (
-    " AND EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(tags_json) THEN tags_json ELSE '[]' END)"
-    " WHERE value = ?)"
-)
-_MATCHING = (
-    " AND (instr(lower(slug), ?) OR instr(lower(coalesce(display_name, '')), ?)"
-    " OR instr(lower(coalesce(description, '')), ?))"
-)
+_COLUMNS = "p.slug, CAST(p.item_json AS BLOB), p.version"
 _EVERYTHING = -1  # what SQLite takes for no LIMIT
 _DEFAULT, _OTHER = b',"is_default":true}', b',"is_default":false}'
 
 _check_items = msgspec.json.Decoder(list[Raw]).decode
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileFilter:
-    """Which profiles of a registry a list shows."""
-
-    limit: int | None = None
-    after: str = ""
-    """The slug after which the page begins."""
-    text: str = ""
-    """A part of the slug, the display name or the description, whatever its case (of ASCII letters)."""
-    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +27,8 @@ class Page:
     slugs: list[str]
     more: bool
     """Whether there are profiles after these."""
+    total: int | None
+    """How many there are on all pages; `None` where the list is not paged."""
 
 
 def list_profiles(
@@ -55,13 +38,10 @@ def list_profiles(
 
     `states` says what else is known of rows that are not well, by slug; it holds for one version of each.
     """
-    sql, parameters = _SELECT, [registry, wanted.after]
-    if wanted.tag:
-        sql, parameters = sql + _TAGGED, [*parameters, wanted.tag]
-    if wanted.text:
-        sql, parameters = sql + _MATCHING, parameters + [_lower(wanted.text)] * 3
     limit = _EVERYTHING if wanted.limit is None else wanted.limit + 1
-    rows = database.rows(f"{sql} ORDER BY slug LIMIT ?", [*parameters, limit])
+    source = source_of(database, registry, wanted)
+    sql = f"SELECT {_COLUMNS} FROM {source.sql} AND {source.slug} > ? ORDER BY {source.slug} LIMIT ?"
+    rows = database.rows(sql, [*source.parameters, wanted.after, limit])
     more = wanted.limit is not None and len(rows) > wanted.limit
     rows = rows[:-1] if more else rows
     slugs = [row[0] for row in rows]
@@ -72,7 +52,7 @@ def list_profiles(
         _check_items(document)
     except (msgspec.DecodeError, UnicodeDecodeError):
         document = _joined([_sound(row, default, states) for row in rows])
-    return Page(document, slugs, more)
+    return Page(document, slugs, more, source.total)
 
 
 def _joined(items: list[bytes]) -> bytes:
@@ -97,8 +77,3 @@ def _sound(row: tuple[Any, ...], default: str | None, states: Mapping[str, RowSt
         state = states.get(slug)
         known |= state.told if state and state.version == version else {}
     return msgspec.json.encode(known | {"is_default": slug == default})
-
-
-def _lower(text: str) -> str:
-    """As SQLite's `lower`, which knows ASCII only."""
-    return "".join(char.lower() if char.isascii() else char for char in text)

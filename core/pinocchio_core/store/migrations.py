@@ -6,6 +6,7 @@ from typing import Final
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.legacy import split_registries
+from pinocchio_core.store.search import fill
 
 APPLICATION_ID: Final = 0x50494E4F
 """Marks the file as ours: `PINO` in ASCII."""
@@ -101,7 +102,13 @@ def _history(database: Database) -> list[str]:
     return []
 
 
-MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history)
+def _search(database: Database) -> list[str]:
+    """Create what lists are searched by."""
+    fill(database)
+    return []
+
+
+MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history, _search)
 """Step N takes a database of version N to version N + 1 and returns notices for the operator."""
 
 LATEST: Final = len(MIGRATIONS)

@@ -14,6 +14,7 @@ from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.faults import faults, is_locked
 from pinocchio_core.store.files import create_file, real_path, require_plain_file
 from pinocchio_core.store.library import connected, library, sqlite_version
+from pinocchio_core.store.search import SHADOWS
 
 _PAUSE_S = 0.01
 OLDEST_SQLITE = (3, 35, 0)
@@ -153,7 +154,8 @@ def _roll_back(probe: Database, dsn: Dsn, path: Path) -> None:
 
 def _tables(database: Database) -> dict[str, str]:
     """The statement that made each table."""
-    return dict(database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+    rows = database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+    return {name: sql for name, sql in rows if not name.startswith(SHADOWS)}
 
 
 def _expected_tables() -> dict[str, str]:
@@ -211,6 +213,8 @@ def _advice(error: Exception) -> str:
     text = str(error)
     if "NOTADB" in text or "damaged" in text:
         return "restore it from a backup, or name another file; this one was not touched"
+    if "fts5" in text:
+        return "run it with a Python whose SQLite has FTS5"
     if "locked" in text:
         return "find the program that holds it, or wait until it is done"
     return "check the path, its permissions and the free space"

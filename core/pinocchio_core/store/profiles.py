@@ -9,6 +9,7 @@ from pinocchio_core.store.database import Database
 from pinocchio_core.store.registries import RegistryStore, clock_ms
 from pinocchio_core.store.revisions import RevisionStore
 from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, StoredProfile, profile_values, stored
+from pinocchio_core.store.search import SearchRows
 
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
 _READ = (
@@ -46,6 +47,7 @@ class ProfileStore:
         self._database = database
         self._registries = registries
         self._revisions = RevisionStore(database)
+        self._search = SearchRows(database)
         self._clock = clock
 
     def read(self, registry: str, slug: str) -> StoredProfile | None:
@@ -90,6 +92,7 @@ class ProfileStore:
         profile = make(version, now)
         row = stored(profile, is_default=default == slug)
         self._database.run(_INSERT, profile_values(profile, row))
+        self._search.put(profile)
         self._record(profile, row, "create", author, restored_from)
         return Written(profile, row)
 
@@ -105,6 +108,7 @@ class ProfileStore:
         values = profile_values(profile, row)
         if not self._database.run(_REPLACE, (*values[2:], old.registry, old.slug, version)):
             return None
+        self._search.change(old, profile)
         _, default = self._registries.touch(old.registry, profile.metadata.updated_at_ms)
         self._record(profile, row, "update", author)
         return Written(profile, stored(profile, is_default=True) if default == old.slug else row)
@@ -122,6 +126,7 @@ class ProfileStore:
         new = stored(profile, is_default=row.is_default)
         if not self._database.run(_REPLACE, (*profile_values(profile, new)[2:], row.registry, row.slug, row.version)):
             raise StoreUnavailable(f'profile "{row.slug}" changed inside one transaction')
+        self._search.put(profile)
         self._registries.touch(row.registry, profile.metadata.updated_at_ms)
         self._record(profile, new, "replace", author, restored_from)
         return Written(profile, new)
@@ -133,6 +138,7 @@ class ProfileStore:
         """
         if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
             return None
+        self._search.remove(row.registry, row.slug)
         version, now = self._revisions.next_version(row.registry, row.slug, row.version), self._clock()
         self._registries.touch(row.registry, now)
         self._revisions.append(row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=now)

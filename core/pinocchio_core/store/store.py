@@ -8,9 +8,10 @@ from msgspec import structs
 
 from pinocchio_core.errors import RowUnreadable, StoreUnavailable
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.history import HistoryStore
 from pinocchio_core.store.labels import LabelStore
-from pinocchio_core.store.listing import Page, ProfileFilter, list_profiles
+from pinocchio_core.store.listing import Page, list_profiles
 from pinocchio_core.store.profiles import ProfileStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
 from pinocchio_core.store.revisions import RevisionStore

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import falcon
@@ -13,13 +14,16 @@ from pinocchio_core.domain.slugs import fold, shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 from pinocchio_core.service.access import Caller
 from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
-from pinocchio_core.store.listing import ProfileFilter
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.rows import Author
 
 SOURCE = "http-api"
 MAX_VERSION = 2**63 - 1
 MAX_ACTOR_BYTES = 256
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# a plus sign in a query stands for a blank
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+ -]\d\d:\d\d)", re.ASCII)
 _ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
 _ETAG = re.compile(r'(?:W/)?"[^"]*"')
 _encode = msgspec.json.Encoder().encode
@@ -121,8 +125,25 @@ def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
     """Which profiles a list is to show, and what is wrong with the query."""
     problems: list[Problem] = []
     limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
-    after, text, tag = (query(req, name) or "" for name in ("after", "q", "tag"))
-    return ProfileFilter(limit=limit, after=fold(after), text=text, tag=tag), problems
+    after, text, tag, middleware = (query(req, name) or "" for name in ("after", "q", "tag", "middleware"))
+    wanted = ProfileFilter(
+        limit=limit,
+        after=fold(after),
+        text=text,
+        tag=tag,
+        middleware=trim(middleware),
+        changed_since_ms=_moment(req, "changed_since", problems),
+    )
+    return wanted, problems
+
+
+def page_of(req: falcon.Request) -> tuple[int | None, str]:
+    """The `limit` and `after` of a list; InvalidRequest where they are none."""
+    problems: list[Problem] = []
+    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
+    if problems:
+        raise InvalidRequest(problems)
+    return limit, fold(query(req, "after") or "")
 
 
 def page_of_versions(req: falcon.Request) -> tuple[dict[str, int], list[Problem]]:
@@ -157,6 +178,12 @@ def send_trial(resp: falcon.Response, document: dict[str, Any]) -> None:
     """Answer what a change would come to."""
     resp.set_header("Cache-Control", "no-store")
     send_json(resp, document)
+
+
+def send_total(resp: falcon.Response, total: int | None) -> None:
+    """Say how many there are on all pages of a list, where it is paged."""
+    if total is not None:
+        resp.set_header("X-Total-Count", str(total))
 
 
 def not_modified(req: falcon.Request, resp: falcon.Response, etag: str) -> bool:
@@ -204,6 +231,25 @@ def _number(req: falcon.Request, name: str, low: int, high: int, problems: list[
     if digits.isascii() and digits.isdigit() and len(digits) <= 20 and low <= int(digits) <= high:
         return int(digits)
     reason = f"invalid {name} {shown(raw)}: must be an integer from {low} to {high}"
+    problems.append(Problem(field=f"query.{name}", reason=reason))
+    return None
+
+
+def _moment(req: falcon.Request, name: str, problems: list[Problem]) -> int | None:
+    """A time in milliseconds since 1970, or as RFC 3339 has it."""
+    raw = query(req, name)
+    if raw is None:
+        return None
+    text = trim(raw)
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text.upper().replace(" ", "+")) if _RFC3339.fullmatch(text) else None
+    except ValueError:
+        moment = None
+    if moment is not None:
+        return int((moment - _EPOCH) / timedelta(milliseconds=1))
+    reason = f"invalid {name} {shown(raw)}: must be milliseconds since 1970 or a time such as 2026-01-31T12:00:00Z"
     problems.append(Problem(field=f"query.{name}", reason=reason))
     return None
 

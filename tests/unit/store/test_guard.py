@@ -12,9 +12,9 @@ import pytest
 from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.store import keeper as module
 from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.library import connected
-from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.store import Store
 

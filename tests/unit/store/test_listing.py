@@ -10,8 +10,8 @@ import pytest
 from msgspec import Raw
 
 from pinocchio_core.domain.profile import Runtime
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.library import connected
-from pinocchio_core.store.listing import ProfileFilter
 from pinocchio_core.store.profiles import Written
 from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store

@@ -24,11 +24,13 @@ from pinocchio_core.store.opening import open_database
 print("ready", flush=True)
 sys.stdin.readline()
 opened = open_database(dsn_of_path(sys.argv[1]))
-print(opened.database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"), flush=True)
+names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'profile_trigrams%' ORDER BY name"
+print(opened.database.rows(names), flush=True)
 opened.database.close()
 """
 TABLES = (
-    "[('profile_label_moves',), ('profile_labels',), ('profile_registries',), ('profile_revisions',), ('profiles',),"
+    "[('profile_label_moves',), ('profile_labels',), ('profile_registries',), ('profile_revisions',), ('profile_terms',),"
+    " ('profile_texts',), ('profiles',),"
     " ('server_facts',)]"
 )
 

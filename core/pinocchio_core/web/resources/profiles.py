@@ -13,6 +13,7 @@ from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
 
 COLLECTION = "/api/chat/profiles"
+FILTERS = ("limit", "q", "tag", "middleware", "changed_since")
 
 
 class ProfilesResource(Resource):
@@ -32,8 +33,9 @@ class ProfilesResource(Resource):
             return
         page = self._profiles.list(registry, head, wanted)
         if page.more:
-            kept = [("registry", registry), *((name, codec.query(req, name)) for name in ("limit", "q", "tag"))]
+            kept = [("registry", registry), *((name, codec.query(req, name)) for name in FILTERS)]
             resp.set_header("Link", codec.next_link(self._root, COLLECTION, [*kept, ("after", page.slugs[-1])]))
+        codec.send_total(resp, page.total)
         codec.send_json(resp, page.document)
 
     def on_post_collection(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -20,9 +20,15 @@ class RegistriesResource(Resource):
         self._root = root
 
     def on_get_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Every registry that there is for who asks, by slug."""
-        rows = self._registries.all(codec.names_of(req))
-        codec.send_json(resp, [self._registries.document(row) for row in rows])
+        """Every registry that there is for who asks, by slug, or a page of them."""
+        limit, after = codec.page_of(req)
+        rows, total = self._registries.page(codec.names_of(req), limit, after)
+        if limit is not None:
+            if len(rows) > limit:
+                kept = [("limit", str(limit)), ("after", rows[limit - 1].slug)]
+                resp.set_header("Link", codec.next_link(self._root, COLLECTION, kept))
+            codec.send_total(resp, total)
+        codec.send_json(resp, [self._registries.document(row) for row in rows[:limit]])
 
     def on_post_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create one."""

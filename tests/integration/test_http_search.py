@@ -1,0 +1,70 @@
+"""Searching and paging of lists over HTTP."""
+
+from urllib.parse import quote
+
+import pytest
+
+PROFILES = "/api/chat/profiles"
+REGISTRIES = "/api/chat/registries"
+
+
+def slugs(answer):
+    assert answer.status == 200
+    return [item["slug"] for item in answer.json]
+
+
+@pytest.fixture
+def filled(app):
+    for slug, runtime in (("one", {"middlewares": [{"name": "sqlite"}]}), ("two", {}), ("three", {})):
+        assert app.post(PROFILES, {"slug": slug, "runtime": runtime, "metadata": {"tags": ["here"]}}).status == 201
+    return app
+
+
+def test_a_page_says_how_many_there_are_and_its_link_keeps_the_search(filled):
+    first = filled.get(f"{PROFILES}?tag=here&changed_since=1&limit=2")
+    assert (slugs(first), first.headers["x-total-count"]) == (["one", "three"], "3")
+    link = first.headers["link"].partition(">")[0].removeprefix("<")
+    second = filled.get(link)
+    assert (slugs(second), second.headers["x-total-count"]) == (["two"], "3")
+    assert "link" not in second.headers
+    assert "x-total-count" not in filled.get(PROFILES).headers
+
+
+def test_profiles_are_searched_by_middleware(filled):
+    assert slugs(filled.get(f"{PROFILES}?middleware=%20sqlite&tag=here")) == ["one"]
+    assert slugs(filled.get(f"{PROFILES}?middleware=sql&tag=here")) == []
+
+
+@pytest.mark.parametrize("form", ["{ms}", "2020-01-01T00:00:00Z", "2020-01-01t00:00:00.25+02:00"])
+def test_profiles_are_searched_by_when_they_were_changed(filled, form):
+    since = form.format(ms=filled.get(f"{PROFILES}/two").json["metadata"]["updated_at_ms"])
+    for sent in (since, quote(since)):
+        assert "two" in slugs(filled.get(f"{PROFILES}?changed_since={sent}"))
+    assert slugs(filled.get(f"{PROFILES}?changed_since=2999-01-01T00:00:00Z")) == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["-1", "1.5", "yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-13-01T00:00:00Z", "٣", "9" * 400, "NaN"],
+)
+def test_a_time_that_is_none_is_refused(app, expect_problem, sent):
+    expect_problem(app.get(f"{PROFILES}?changed_since={quote(sent)}"), 400, "validation error", "query.changed_since")
+
+
+def test_everything_that_is_wrong_with_a_search_is_said_at_once(app, expect_problem):
+    answer = app.get(f"{PROFILES}?changed_since=x&limit=0")
+    expect_problem(answer, 400, "validation error", "query.limit", "query.changed_since")
+
+
+def test_registries_come_in_pages(app):
+    for slug in ("a", "b"):
+        assert app.post(REGISTRIES, {"slug": slug}).status == 201
+    first = app.get(f"{REGISTRIES}?limit=2")
+    assert (slugs(first), first.headers["x-total-count"]) == (["a", "b"], "3")
+    link = first.headers["link"].partition(">")[0].removeprefix("<")
+    assert slugs(app.get(link)) == ["default"]
+    assert slugs(app.get(REGISTRIES)) == ["a", "b", "default"]
+
+
+def test_a_page_of_registries_of_no_size_is_refused(app, expect_problem):
+    expect_problem(app.get(f"{REGISTRIES}?limit=0"), 400, "validation error", "query.limit")
