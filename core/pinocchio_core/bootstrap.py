@@ -13,6 +13,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE, Admission
 from pinocchio_core.service.engines import EngineChoice
+from pinocchio_core.service.following import Follower
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
@@ -25,12 +26,14 @@ from pinocchio_core.settings import IN_PROCESS, Access
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
+from pinocchio_core.store.feed import ChangeFeed
 from pinocchio_core.store.files import loose_permissions
 from pinocchio_core.store.keeper import Keeper
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.presence import Presence
 from pinocchio_core.store.store import Store
 from pinocchio_core.web.app import App, Parts, create_app
+from pinocchio_core.web.resources.changes import change_event, reset_event
 
 if TYPE_CHECKING:
     from pinocchio_core.service.sources import ProfileSources  # with the YAML library, which few servers need
@@ -59,6 +62,8 @@ class More:
     sources: Sequence[Path] = ()
     """Files and folders with registries that are served beside those of the database."""
     access: Access = IN_PROCESS
+    max_listeners: int = 500
+    """Clients that may listen to changes as events."""
 
 
 NOTHING_MORE = More()
@@ -74,6 +79,7 @@ class Program:
     keeper: Keeper
     health: RowHealth
     backups: ScheduledBackups | None
+    follower: Follower
     conversations: ConversationStore
     sources: "ProfileSources | None"
     tokens: TokenFile | None
@@ -88,6 +94,7 @@ class Program:
     def close(self) -> None:
         """Tell the plugins, then close the database."""
         self.host.shutdown()
+        self.follower.stop()
         if self.backups:
             self.backups.stop()
         self.health.stop()
@@ -154,6 +161,9 @@ def assemble(
             host=host,
             health=health,
             backups=_backups(store, more.schedule, host, dsn.path),
+            follower=Follower(
+                ChangeFeed(store.database), encode=change_event, encode_reset=reset_event, most=more.max_listeners
+            ),
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
             conversations=open_conversations(turns, clock=store.now_ms),
             engine=more.engine,
@@ -177,6 +187,7 @@ def assemble(
     health.start()
     if sources:
         sources.start()
+    parts.follower.start()
     if parts.backups:
         parts.backups.start()
     return Program(
@@ -186,6 +197,7 @@ def assemble(
         keeper=keeper,
         health=health,
         backups=parts.backups,
+        follower=parts.follower,
         conversations=parts.conversations,
         sources=sources,
         tokens=tokens,

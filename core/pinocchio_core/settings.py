@@ -79,6 +79,8 @@ class ServerSettings:
     """How much of a conversation is sent to the engine."""
     engine: EngineChoice
     access: "Access"
+    max_listeners: int
+    """Clients that may listen to changes as events."""
     log_format: Literal["text", "json"]
     access_log: bool
     """Whether each request gets a line in the log."""

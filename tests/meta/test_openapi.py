@@ -88,9 +88,9 @@ def test_openapi_operations_are_told_apart_and_explained(document):
         assert operation["summary"]
         assert operation["description"].endswith(".")
         assert operation["tags"][0] in [tag["name"] for tag in document["tags"]]
-        named = [parameters[parameter["$ref"].rpartition("/")[2]]["name"] for parameter in operation["parameters"]]
-        assert re.findall(r"{(\w+)}", path) == [name for name in named if f"{{{name}}}" in path]
-        assert "X-Request-Id" in named
+        named = [parameters[parameter["$ref"].rpartition("/")[2]] for parameter in operation["parameters"]]
+        assert re.findall(r"{(\w+)}", path) == [each["name"] for each in named if each["in"] == "path"]
+        assert "X-Request-Id" in [each["name"] for each in named]
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -26,6 +26,8 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.SourceReadOnly("team", "team.yaml"),
     errors.ConversationNotFound("conv-1"),
     errors.IdempotencyMismatch("conv-1"),
+    errors.HistoryReset("7-12345678", "3-87654321"),
+    errors.ListenersFull(500),
     errors.ConversationBusy("conv-1"),
     errors.MiddlewareFailed("shout", "acme"),
     errors.EngineFailed("the provider is away", status=503),

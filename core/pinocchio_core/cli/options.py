@@ -295,3 +295,17 @@ def engine_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def change_options(command: F) -> F:
+    """Who is told of changes."""
+    return click.option(
+        "--max-listeners",
+        envvar="PINOCCHIO_MAX_LISTENERS",
+        show_envvar=True,
+        default=500,
+        show_default=True,
+        metavar="N",
+        type=click.IntRange(0, 900),
+        help="How many clients may listen to changes as events, in each server process.",
+    )(command)

@@ -15,6 +15,7 @@ from pinocchio_core.cli.cores import pin, usable_cores
 from pinocchio_core.cli.options import (
     access_options,
     backup_options,
+    change_options,
     default_registry_option,
     engine_options,
     operator_options,
@@ -98,6 +99,7 @@ log = logging.getLogger("pinocchio")
 @operator_options
 @engine_options
 @turns_options
+@change_options
 @click.option(
     "--access-log/--no-access-log",
     envvar="PINOCCHIO_ACCESS_LOG",
@@ -169,6 +171,7 @@ def _serve(
             history=settings.history,
             turns_in_threads=max(1, settings.threads // 2),
             access=settings.access,
+            max_listeners=settings.max_listeners,
         ),
     )
     try:
@@ -237,6 +240,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
             options["cors_origins"],
             insecure=options["insecure_no_auth"],
         ),
+        max_listeners=options["max_listeners"],
         log_format=options["log_format"],
         access_log=options["access_log"],
         plugin_errors=options["plugin_errors"],

@@ -21,6 +21,7 @@
     │   │   ├── AlreadyExists
     │   │   ├── InUse
     │   │   └── IdempotencyMismatch
+    │   ├── HistoryReset             a feed of changes cannot go on where it was
     │   ├── ConversationBusy         too many turns wait for the one that runs
     │   ├── TurnCancelled            nobody waits for the turn any more
     │   ├── Unauthorized             no valid token
@@ -32,6 +33,7 @@
     ├── StoreUnavailable             locked, full or failing database; the same request may work later
     ├── Overloaded                   too many requests wait for plugins
     ├── TooManyTurns                 as many chat turns run or wait as may
+    ├── ListenersFull                too many listen to changes
     ├── RowUnreadable                one stored profile or registry cannot be served; everything else can
     ├── HookFailed                   a plugin's hook raised while a request was running
     ├── MiddlewareFailed             a middleware raised while a turn was running
@@ -54,6 +56,7 @@ from pinocchio_core.errors.program import (
     FileProblem,
     FilesRefused,
     HookFailed,
+    ListenersFull,
     MiddlewareFailed,
     Overloaded,
     PlanOutdated,
@@ -72,6 +75,7 @@ from pinocchio_core.errors.requests import (
     ConversationNotFound,
     CrossSiteRefused,
     Forbidden,
+    HistoryReset,
     HostRefused,
     IdempotencyMismatch,
     InUse,
@@ -106,11 +110,13 @@ __all__ = [
     "FileProblem",
     "FilesRefused",
     "Forbidden",
+    "HistoryReset",
     "HookFailed",
     "HostRefused",
     "IdempotencyMismatch",
     "InUse",
     "InvalidRequest",
+    "ListenersFull",
     "MiddlewareFailed",
     "NotFound",
     "Overloaded",

@@ -38,6 +38,16 @@ class TooManyTurns(PinocchioError):
         super().__init__(f"{bound} {how} run or wait already")
 
 
+class ListenersFull(PinocchioError):
+    """As many listen to changes as this server takes."""
+
+    retry_after_s = 5
+    next_step = "poll instead, ask another server, or start this one with a higher --max-listeners"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} clients listen to changes already, and this server takes no more")
+
+
 class RowUnreadable(PinocchioError):
     """A stored row is damaged: its payload does not match its checksum, or is not what it should be."""
 

@@ -278,3 +278,15 @@ class HostRefused(RequestError):
     def __init__(self, host: str) -> None:
         """`host` is shown, so it is short and quoted."""
         super().__init__(f"this server does not go by the host {host}")
+
+
+class HistoryReset(RequestError):
+    """The place in the feed of changes that a client goes on from is no more: an older database was restored."""
+
+    code = "history_reset"
+
+    def __init__(self, after: str, newest: str) -> None:
+        self.newest = newest
+        self.current = {"cursor": newest}
+        self.next_step = "read everything again, and then the changes after the cursor in `current`"
+        super().__init__(f"the changes after {after} cannot be told: the history does not go through it any more")

@@ -46,6 +46,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Need]]] = {
     "/api/chat/profiles/{slug}/labels/{label}": {"GET": READ, "PUT": WRITE, "DELETE": WRITE},
     "/api/chat/batch": {"POST": WRITE},
     "/api/chat/profiles/{slug}/resolve": {"POST": READ},
+    "/api/chat/changes": {"GET": READ_ALL},
     "/chat": {"POST": READ},
     "/chat/{slug}": {"POST": READ},
     "/api/chat/conversations": {"GET": READ},

@@ -13,6 +13,7 @@ from pinocchio_core.service.chat import ChatService
 from pinocchio_core.service.conversations import ConversationService
 from pinocchio_core.service.defaults import DefaultService
 from pinocchio_core.service.engines import EngineChoice
+from pinocchio_core.service.following import Follower
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.history import HistoryService
 from pinocchio_core.service.labels import LabelService
@@ -26,6 +27,7 @@ from pinocchio_core.service.tokens import TokenFile
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.conversations import ConversationStore
+from pinocchio_core.store.feed import ChangeFeed
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
 from pinocchio_core.web.access import OpenAccess, TokenAccess
@@ -33,6 +35,7 @@ from pinocchio_core.web.browsers import Browsers, CrossOrigin
 from pinocchio_core.web.components import AccessLog, RequestTrace
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources.batch import BatchResource
+from pinocchio_core.web.resources.changes import ChangesResource
 from pinocchio_core.web.resources.chat import ChatResource, ConversationsResource
 from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
 from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
@@ -55,6 +58,7 @@ class Parts:
     host: Host
     health: RowHealth
     backups: ScheduledBackups | None
+    follower: Follower
     operator: OperatorConfigs
     conversations: ConversationStore
     engine: EngineChoice
@@ -102,6 +106,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     conversations = ConversationsResource(ConversationService(parts.conversations))
     app.add_route(f"{root}/chat", chat)
     app.add_route(f"{root}/chat/{{slug}}", chat)
+    app.add_route(f"{root}/api/chat/changes", ChangesResource(ChangeFeed(store.database), parts.follower))
     app.add_route(f"{root}/api/chat/conversations", conversations)
     app.add_route(f"{root}/api/chat/conversations/{{conv_id}}", conversations, suffix="one")
     app.add_route(f"{root}/api/chat/schemas/engines", FixedJsonResource(host.catalog.engines_json()))
@@ -114,7 +119,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/plugins", plugins)
     app.add_route(f"{root}/healthz", HealthResource())
     app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups, parts.reasons))
-    app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups))
+    app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups, parts.follower))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,16 +11,21 @@ import msgspec
 from msgspec import structs
 
 from pinocchio_core.domain import limits
-from pinocchio_core.domain.slugs import fold, shown, trim
+from pinocchio_core.domain.slugs import fold, parse_slug, shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 from pinocchio_core.service.access import Caller
 from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
+from pinocchio_core.store.feed import Place, Wanted, parse_place
 from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.rows import Author
 
 SOURCE = "http-api"
 MAX_VERSION = 2**63 - 1
 MAX_ACTOR_BYTES = 256
+LATEST = "latest"
+"""In the place of a cursor: from now on."""
+DEFAULT_PAGE = 100
+"""Changes on a page where no limit is sent."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # a plus sign in a query stands for a blank
@@ -161,6 +167,40 @@ def caller_of(req: falcon.Request) -> Caller:
     return caller
 
 
+@dataclass(frozen=True)
+class FeedRequest:
+    """What of the feed of changes a request is about."""
+
+    after: Place | None
+    """`None` for the newest."""
+    limit: int
+    wanted: Wanted
+
+
+def feed_of(req: falcon.Request, *, default: Place | None, resumed: bool) -> FeedRequest:
+    """What of the feed is asked for; `resumed` where the header Last-Event-ID says after what.
+
+    Raises:
+        InvalidRequest.
+    """
+    problems: list[Problem] = []
+    sent, field = query(req, "after"), "query.after"
+    if resumed and trim(req.env.get("HTTP_LAST_EVENT_ID", "")):
+        sent, field = req.env["HTTP_LAST_EVENT_ID"], "header.Last-Event-ID"
+    after = default
+    if sent is not None:
+        try:
+            after = None if trim(sent) == LATEST else parse_place(trim(sent))
+        except ValueError:
+            reason = f"invalid cursor {shown(sent)}: must be one of an earlier answer, a number, or {LATEST}"
+            problems.append(Problem(field=field, reason=reason))
+    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
+    names = [_slug(req, name, problems) for name in ("registry", "slug")]
+    if problems:
+        raise InvalidRequest(problems)
+    return FeedRequest(after, limit or DEFAULT_PAGE, Wanted(registry=names[0], slug=names[1]))
+
+
 def author_of(req: falcon.Request) -> Author:
     """Who sends the request: the name of the token; where there are no tokens, the header X-Actor if it is sane."""
     caller = caller_of(req)
@@ -233,6 +273,15 @@ def _number(req: falcon.Request, name: str, low: int, high: int, problems: list[
     reason = f"invalid {name} {shown(raw)}: must be an integer from {low} to {high}"
     problems.append(Problem(field=f"query.{name}", reason=reason))
     return None
+
+
+def _slug(req: falcon.Request, name: str, problems: list[Problem]) -> str | None:
+    raw = query(req, name)
+    try:
+        return None if raw is None else parse_slug(raw, what=name)
+    except ValueError as error:
+        problems.append(Problem(field=f"query.{name}", reason=str(error)))
+        return None
 
 
 def _moment(req: falcon.Request, name: str, problems: list[Problem]) -> int | None:

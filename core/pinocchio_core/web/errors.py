@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.InUse: (409, "in use"),
     errors.RowUnreadable: (409, "row unreadable"),
     errors.IdempotencyMismatch: (409, "idempotency key reused"),
+    errors.HistoryReset: (410, "history reset"),
     errors.PreconditionFailed: (412, "precondition failed"),
     errors.BodyTooLarge: (413, "request too large"),
     errors.UnsupportedMediaType: (415, "unsupported media type"),
@@ -42,6 +43,7 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.StoreUnavailable: (503, "store unavailable"),
     errors.Overloaded: (503, "overloaded"),
     errors.TooManyTurns: (503, "overloaded"),
+    errors.ListenersFull: (503, "too many listeners"),
 }
 """Status and title of each class; a subclass has its parent's unless it has its own."""
 

@@ -117,6 +117,9 @@ class Metrics:
             "Age of the newest verified backup that servers made by themselves; NaN where there is none.",
             registry=self._registry,
         )
+        self.listeners = Gauge(
+            "pinocchio_change_listeners", "Clients that listen to changes as events.", registry=self._registry
+        )
         info = Gauge("pinocchio_build_info", "The version that runs.", ("version",), registry=self._registry)
         info.labels(version).set(1)
         worker = Gauge("pinocchio_worker_info", "The process that counted all this.", ("pid",), registry=self._registry)

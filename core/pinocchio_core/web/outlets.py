@@ -27,6 +27,10 @@ class Outlet(Protocol):
     def gone(self) -> bool:
         """Whether nothing can be written any more: the client has left, was cut off, or the answer was closed."""
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the client that a write would cut it off unless it waits too."""
+
     def write(self, data: bytes, *, wait_s: float = 0.0) -> bool:
         """Send bytes, all of them or none; False where nobody gets them, now or later.
 
@@ -99,6 +103,11 @@ class PassingOutlet:
         """See `Outlet`."""
         return self._closed or self._left
 
+    @property
+    def full(self) -> bool:
+        """See `Outlet`."""
+        return self._waiting_bytes > MAX_BEHIND_BYTES
+
     def write(self, data: bytes, *, wait_s: float = 0.0) -> bool:
         """See `Outlet`."""
         with self._changed:
@@ -153,6 +162,11 @@ class ChannelOutlet:
     def gone(self) -> bool:
         """See `Outlet`."""
         return self._ended or not self._channel.connected or self._channel.will_close
+
+    @property
+    def full(self) -> bool:
+        """See `Outlet`."""
+        return bool(self._channel.total_outbufs_len > MAX_BEHIND_BYTES)
 
     def write(self, data: bytes, *, wait_s: float = 0.0) -> bool:
         """See `Outlet`."""

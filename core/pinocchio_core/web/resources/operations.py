@@ -10,6 +10,7 @@ from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.access import Caller
 from pinocchio_core.service.findings import Findings
+from pinocchio_core.service.following import Follower
 from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import codec
@@ -74,7 +75,10 @@ class ReadyResource(Resource):
 class MetricsResource(Resource):
     """`/metrics`, for Prometheus."""
 
-    def __init__(self, metrics: Metrics, host: Host, findings: Findings, backups: ScheduledBackups | None) -> None:
+    def __init__(
+        self, metrics: Metrics, host: Host, findings: Findings, backups: ScheduledBackups | None, follower: Follower
+    ) -> None:
+        self._follower = follower
         self._metrics = metrics
         self._host = host
         self._findings = findings
@@ -84,6 +88,7 @@ class MetricsResource(Resource):
         """Everything that is counted."""
         del req
         self._metrics.plugin_faults.set(len(self._host.faults))
+        self._metrics.listeners.set(self._follower.count)
         for state, count in self._findings.counts().items():
             self._metrics.quarantined_rows.labels(state).set(count)
         age_s = _state_of(self._backups)[0] if self._backups else None
