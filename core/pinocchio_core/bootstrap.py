@@ -12,6 +12,7 @@ from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE, Admission
+from pinocchio_core.service.endpoints import Endpoint
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.following import Follower
 from pinocchio_core.service.health import RowHealth
@@ -22,6 +23,7 @@ from pinocchio_core.service.tokens import TokenFile
 from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.webhooks import Webhooks
 from pinocchio_core.settings import IN_PROCESS, Access
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
@@ -64,6 +66,7 @@ class More:
     access: Access = IN_PROCESS
     max_listeners: int = 500
     """Clients that may listen to changes as events."""
+    webhooks: Sequence[Endpoint] = ()
 
 
 NOTHING_MORE = More()
@@ -80,6 +83,7 @@ class Program:
     health: RowHealth
     backups: ScheduledBackups | None
     follower: Follower
+    webhooks: Webhooks | None
     conversations: ConversationStore
     sources: "ProfileSources | None"
     tokens: TokenFile | None
@@ -95,6 +99,8 @@ class Program:
         """Tell the plugins, then close the database."""
         self.host.shutdown()
         self.follower.stop()
+        if self.webhooks:
+            self.webhooks.stop()
         if self.backups:
             self.backups.stop()
         self.health.stop()
@@ -156,6 +162,7 @@ def assemble(
         if strict:
             host.require_sound()
         health = RowHealth(store, Validation(host))
+        webhooks = Webhooks(store, more.webhooks) if more.webhooks else None
         parts = Parts(
             store=store,
             host=host,
@@ -164,6 +171,7 @@ def assemble(
             follower=Follower(
                 ChangeFeed(store.database), encode=change_event, encode_reset=reset_event, most=more.max_listeners
             ),
+            webhooks=webhooks,
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
             conversations=open_conversations(turns, clock=store.now_ms),
             engine=more.engine,
@@ -172,7 +180,7 @@ def assemble(
                 history=more.history,
                 retention=more.retention,
             ),
-            reasons=[each.reasons for each in (sources, tokens) if each],
+            reasons=[each.reasons for each in (sources, tokens, webhooks) if each],
             sites=more.access.sites,
             tokens=tokens,
         )
@@ -188,6 +196,8 @@ def assemble(
     if sources:
         sources.start()
     parts.follower.start()
+    if parts.webhooks:
+        parts.webhooks.start()
     if parts.backups:
         parts.backups.start()
     return Program(
@@ -198,6 +208,7 @@ def assemble(
         health=health,
         backups=parts.backups,
         follower=parts.follower,
+        webhooks=parts.webhooks,
         conversations=parts.conversations,
         sources=sources,
         tokens=tokens,

@@ -13,6 +13,7 @@ from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.discovery import Selection
 from pinocchio_core.plugin.types import EngineOptions
+from pinocchio_core.service.endpoints import Endpoint, read_endpoints
 from pinocchio_core.service.engines import EngineChoice
 from pinocchio_core.service.scheduled import Schedule
 from pinocchio_core.service.sites import Sites
@@ -81,6 +82,7 @@ class ServerSettings:
     access: "Access"
     max_listeners: int
     """Clients that may listen to changes as events."""
+    webhooks: tuple[Endpoint, ...]
     log_format: Literal["text", "json"]
     access_log: bool
     """Whether each request gets a line in the log."""
@@ -288,6 +290,18 @@ def _parsed_origin(text: str) -> str:
         )
     scheme, host, port = found.groups()
     return f"{scheme}://{host}" + (f":{port}" if port and port != {"http": "80", "https": "443"}[scheme] else "")
+
+
+def parse_webhooks(path: Path | None, dsn: Dsn) -> tuple[Endpoint, ...]:
+    """Who is told of changes; SettingsError where the file or something in it is wrong."""
+    if path is None:
+        return ()
+    if dsn.read_only:
+        raise SettingsError(
+            "--webhooks needs a database that can be written: it keeps how far each is",
+            next_step="leave out --webhooks here, and have a server tell them that can write",
+        )
+    return read_endpoints(path)
 
 
 def _listed(text: str) -> tuple[str, ...]:

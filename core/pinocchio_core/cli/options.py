@@ -299,13 +299,24 @@ def engine_options(command: F) -> F:
 
 def change_options(command: F) -> F:
     """Who is told of changes."""
-    return click.option(
-        "--max-listeners",
-        envvar="PINOCCHIO_MAX_LISTENERS",
-        show_envvar=True,
-        default=500,
-        show_default=True,
-        metavar="N",
-        type=click.IntRange(0, 900),
-        help="How many clients may listen to changes as events, in each server process.",
-    )(command)
+    for option in (
+        click.option(
+            "--webhooks",
+            envvar="PINOCCHIO_WEBHOOKS",
+            show_envvar=True,
+            type=click.Path(path_type=Path),
+            help="A file in TOML or JSON with webhooks that are told of changes.",
+        ),
+        click.option(
+            "--max-listeners",
+            envvar="PINOCCHIO_MAX_LISTENERS",
+            show_envvar=True,
+            default=500,
+            show_default=True,
+            metavar="N",
+            type=click.IntRange(0, 900),
+            help="How many clients may listen to changes as events, in each server process.",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -39,6 +39,7 @@ from pinocchio_core.settings import (
     parse_root,
     parse_store,
     parse_turns,
+    parse_webhooks,
     parse_workers,
 )
 from pinocchio_core.store.conversations import Retention
@@ -172,6 +173,7 @@ def _serve(
             turns_in_threads=max(1, settings.threads // 2),
             access=settings.access,
             max_listeners=settings.max_listeners,
+            webhooks=settings.webhooks,
         ),
     )
     try:
@@ -192,16 +194,6 @@ def _serve(
         log.info("stopped" if worker is None else f"{worker}: stopped")
     finally:
         program.close()
-
-
-def _cores(settings: ServerSettings) -> list[int]:
-    """The cores to keep server processes on, none where they are not to be kept."""
-    if not settings.pin:
-        return []
-    cores = usable_cores()
-    if not cores:
-        log.warning("server processes stay on no core of their own: this platform cannot pin")
-    return cores
 
 
 def _settings(options: dict[str, Any]) -> ServerSettings:
@@ -241,6 +233,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
             insecure=options["insecure_no_auth"],
         ),
         max_listeners=options["max_listeners"],
+        webhooks=parse_webhooks(options["webhooks"], dsn),
         log_format=options["log_format"],
         access_log=options["access_log"],
         plugin_errors=options["plugin_errors"],

@@ -5,7 +5,6 @@ out. When the last one was made is in the database too, so that a restart makes 
 """
 
 import logging
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pinocchio_core.errors import PinocchioError
+from pinocchio_core.service.leases import Lease
 from pinocchio_core.store.backup import backup_name, make_backup, prune
 from pinocchio_core.store.facts import Facts
 from pinocchio_core.store.store import Store
@@ -25,7 +25,6 @@ BACKUP_FAILURE: Final = "backup_failure"
 BACKUP_LEASE: Final = "backup_lease"
 """The fact: who is making one, and until when nobody else does."""
 
-_LEASE_MS: Final = 60_000
 _RETRY_MS: Final = 60_000
 _LONGEST_PAUSE_S: Final = 30.0
 _LATE: Final = 2
@@ -60,8 +59,7 @@ class ScheduledBackups:
         self._database = database
         self._plugins = plugins
         self._facts = Facts(store.database)
-        self._holder = f"{os.getpid()}-{store.now_ms()}"
-        self._lease_until_ms = 0
+        self._lease = Lease(store, BACKUP_LEASE)
         self._began_ms = store.now_ms()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="backups", daemon=True)
@@ -101,7 +99,7 @@ class ScheduledBackups:
         Raises:
             StoreUnavailable: the database cannot be read or written now.
         """
-        if not self._due() or not self._take_lease():
+        if not self._due() or not self._lease.take(self._due):
             return False
         try:
             made = self._make()
@@ -132,20 +130,6 @@ class ScheduledBackups:
             return False
         return last is None or not 0 <= now_ms - last["at_ms"] < self._schedule.every_s * 1000  # or of the future
 
-    def _take_lease(self) -> bool:
-        with self._store.write():
-            lease, now_ms = self._facts.read(BACKUP_LEASE), self._store.now_ms()
-            taken = lease and lease["holder"] != self._holder and now_ms < lease["until_ms"] <= now_ms + _LEASE_MS
-            if taken or not self._due():
-                return False
-            self._hold_lease()
-        return True
-
-    def _hold_lease(self) -> None:
-        now_ms = self._store.now_ms()
-        self._lease_until_ms = now_ms + _LEASE_MS
-        self._facts.write(BACKUP_LEASE, {"holder": self._holder, "until_ms": self._lease_until_ms}, now_ms)
-
     def _make(self) -> dict[str, Any]:
         now, at_ms = datetime.now().astimezone(), self._store.now_ms()
         destination = backup_name(self._database, now, self._schedule.folder)
@@ -165,13 +149,12 @@ class ScheduledBackups:
         """While a copy is verified: end where the server does, and keep the lease."""
         if self._stopping.is_set():
             raise _Stopped
-        if self._lease_until_ms - self._store.now_ms() < _LEASE_MS / 2:
-            with self._store.write():
-                self._hold_lease()
+        self._lease.keep()
 
     def _settle(self, facts: Mapping[str, Any]) -> None:
         """Write what came of it, and give the lease back."""
         now_ms = self._store.now_ms()
         with self._store.write():
-            for name, value in {**facts, BACKUP_LEASE: None}.items():
+            for name, value in facts.items():
                 self._facts.write(name, value, now_ms)
+            self._lease.give_back()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pinocchio_core.store import cursors
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.legacy import split_registries
 from pinocchio_core.store.search import fill
@@ -108,7 +109,13 @@ def _search(database: Database) -> list[str]:
     return []
 
 
-MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history, _search)
+def _webhooks(database: Database) -> list[str]:
+    """Create the table of how far each webhook is."""
+    database.run(cursors.TABLE)
+    return []
+
+
+MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history, _search, _webhooks)
 """Step N takes a database of version N to version N + 1 and returns notices for the operator."""
 
 LATEST: Final = len(MIGRATIONS)

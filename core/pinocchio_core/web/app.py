@@ -27,6 +27,7 @@ from pinocchio_core.service.tokens import TokenFile
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.conversations import ConversationStore
+from pinocchio_core.service.webhooks import Webhooks
 from pinocchio_core.store.feed import ChangeFeed
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import errors
@@ -59,6 +60,7 @@ class Parts:
     health: RowHealth
     backups: ScheduledBackups | None
     follower: Follower
+    webhooks: Webhooks | None
     operator: OperatorConfigs
     conversations: ConversationStore
     engine: EngineChoice
@@ -74,7 +76,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     """The app over an open store and a started host; every route is under the prefix `root`."""
     store, host, health, backups = parts.store, parts.host, parts.health, parts.backups
     turns = TurnMetrics(parts.turns.admission, parts.conversations)
-    metrics = Metrics(store.database, turns, version=version)
+    metrics = Metrics(store.database, turns, version=version, webhooks=parts.webhooks)
     app: App = falcon.App(middleware=_components(parts, metrics, root=root, access_log=access_log))
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.secure_cookies_by_default = False

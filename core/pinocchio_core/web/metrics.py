@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pinocchio_core.errors import PinocchioError
+from pinocchio_core.service.webhooks import Webhooks
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.keeper import wal_bytes
 from pinocchio_core.web.turn_metrics import TurnMetrics
@@ -91,14 +93,45 @@ class StoreTimes(Collector):
         yield GaugeMetricFamily("pinocchio_store_wal_bytes", "Size of the write-ahead log.", value=size)
 
 
+class WebhookStates(Collector):
+    """How webhooks fare, read when it is asked for."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+
+    def collect(self) -> Iterator[Metric]:
+        """What this process has sent, and how far each is by whichever server, where the database can say."""
+        posts = CounterMetricFamily("pinocchio_webhook_posts", "Messages to webhooks.", labels=("name", "result"))
+        for (name, result), count in sorted(self._webhooks.posts.items()):
+            posts.add_metric((name, result), count)
+        yield posts
+        behind = GaugeMetricFamily("pinocchio_webhook_lag", "Changes that a webhook is behind.", labels=("name",))
+        failed = GaugeMetricFamily(
+            "pinocchio_webhook_failed_attempts", "Attempts since the last one that did not fail.", labels=("name",)
+        )
+        try:
+            states = self._webhooks.states()
+        except PinocchioError:
+            return
+        for state in states:
+            behind.add_metric((state.name,), state.behind)
+            failed.add_metric((state.name,), state.attempts)
+        yield behind
+        yield failed
+
+
 class Metrics:
     """The collectors of one app."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, database: Database, turns: TurnMetrics, *, version: str) -> None:
+    def __init__(
+        self, database: Database, turns: TurnMetrics, *, version: str, webhooks: Webhooks | None = None
+    ) -> None:
         self._registry = CollectorRegistry()
         turns.register(self._registry)
+        if webhooks:
+            self._registry.register(WebhookStates(webhooks))
         self._registry.register(StoreTimes(database))
         self.requests = RequestTimes()
         self._registry.register(self.requests)

@@ -30,8 +30,7 @@ opened.database.close()
 """
 TABLES = (
     "[('profile_label_moves',), ('profile_labels',), ('profile_registries',), ('profile_revisions',), ('profile_terms',),"
-    " ('profile_texts',), ('profiles',),"
-    " ('server_facts',)]"
+    " ('profile_texts',), ('profiles',), ('server_facts',), ('webhook_cursors',)]"
 )
 
 

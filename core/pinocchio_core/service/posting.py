@@ -1,0 +1,71 @@
+"""One signed POST to a webhook, bounded in time (Standard Webhooks, version 1)."""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import socket
+import threading
+from contextlib import suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+from pinocchio_core.service.endpoints import Endpoint
+
+_ANSWER_BYTES: Final = 64 * 1024
+
+
+class NotDelivered(Exception):
+    """Nobody has acknowledged the message; the text says why and repeats nothing of it."""
+
+
+def signature(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
+    """The value of the header `webhook-signature`."""
+    signed = b"%b.%d.%b" % (message_id.encode(), timestamp_s, body)
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+
+
+def post(endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int) -> None:
+    """Send a message, and wait until it is acknowledged with a status of 200 to 299.
+
+    Raises:
+        NotDelivered: it was not, within the endpoint's time.
+    """
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "pinocchio",
+        "Connection": "close",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": signature(endpoint.secret, message_id, timestamp_s, body),
+    }
+    parts = urlsplit(endpoint.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=endpoint.timeout_s)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    cut_off = threading.Event()
+    timer = threading.Timer(endpoint.timeout_s, _cut_off, (connection, cut_off))
+    timer.daemon = True
+    timer.start()
+    try:
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        answer.read(_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        late = cut_off.is_set() or isinstance(error, TimeoutError)
+        reason = f"it did not answer within {endpoint.timeout_s:g} s" if late else type(error).__name__
+        detail = f": {error.strerror}" if isinstance(error, OSError) and error.strerror and not late else ""
+        raise NotDelivered(reason + detail) from error
+    finally:
+        timer.cancel()
+        connection.close()
+    if not 200 <= answer.status < 300:
+        redirected = ", and redirects are not followed" if 300 <= answer.status < 400 else ""
+        raise NotDelivered(f"it answered with status {answer.status}{redirected}")
+
+
+def _cut_off(connection: http.client.HTTPConnection, cut_off: threading.Event) -> None:
+    """End a request whose time is over: the connection's own limit is for each piece of the answer."""
+    cut_off.set()
+    with suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
