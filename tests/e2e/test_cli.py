@@ -249,3 +249,15 @@ def test_broken_plugin_is_left_out_on_request(serving, distribution, tmp_path):
         assert "the drum is missing" in ready.json["reasons"][0]
         assert server.request("GET", "/api/chat/profiles").status == 200
         server.wait_for_log(r"WARNING pinocchio  plugin import_failed +acme_import \(acme_import 1\.5\)")
+
+
+def test_webhooks_that_are_wrong_are_named(refused, tmp_path):
+    path = tmp_path / "hooks.toml"
+    path.write_text('[[webhooks]]\nname = "ci"\nurl = "ftp://x/"\nsecret = "0123456789abcdef"\n')
+    says(refused(2, "--webhooks", path), 'webhooks[0] "ci": its url must begin with http://', "correct these entries")
+
+
+def test_webhooks_of_a_database_that_cannot_be_written(refused, tmp_path):
+    dsn = f"file:{tmp_path}/x.db?mode=ro"
+    text = refused(2, "--webhooks", tmp_path / "none.toml", "--profile-registry-dsn", dsn)
+    says(text, "--webhooks needs a database that can be written", "leave out --webhooks")

@@ -1,14 +1,13 @@
 """The feed of changes, page by page: complete, in order, and never silently with a gap."""
 
 import json
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
+from pinocchio_core.store.backup import copy_database
 from pinocchio_core.store.restore import restore_live
 
 CHANGES = "/api/chat/changes"
@@ -128,8 +127,8 @@ def test_after_an_older_backup_was_restored_nobody_goes_on_as_if_nothing_had_hap
 ):
     app.post(PROFILES, {"slug": "a"})
     backup, dsn = tmp_path / "old.db", app.program.store.database.dsn
-    with closing(sqlite3.connect(dsn.path)) as source, closing(sqlite3.connect(backup)) as target:
-        source.backup(target)
+    backup.touch()
+    copy_database(dsn.path, backup)
     kept = app.get(f"{CHANGES}?after=latest").json["cursor"]
     app.patch(f"{PROFILES}/a", {"description": "lost"})
     app.patch(f"{PROFILES}/a", {"description": "lost too"})
