@@ -208,3 +208,14 @@ def test_which_sqlite_runs_is_said_and_its_fault_warned_of_where_it_has_that(ser
     detail = doctor(PINOCCHIO_SQLITE=name)[1]["journal"][1]
     assert f"SQLite {version}" in detail
     assert ("before 3.51.3" in detail) == (tuple(map(int, version.split("."))) < (3, 51, 3))
+
+
+def test_a_webhook_that_fails_is_named_with_what_it_answered(backup, doctor, database):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for name, attempts in (("fine", 0), ("ci", 3)):
+            connection.execute(
+                "INSERT INTO webhook_cursors (name, seq, attempts, last_error) VALUES (?, 1, ?, ?)",
+                (name, attempts, "it answered with 500"),
+            )
+    code, found = doctor()
+    assert (code, found["webhooks"]) == (0, ("warning", "ci fails: it answered with 500"))

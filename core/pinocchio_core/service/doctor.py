@@ -108,6 +108,7 @@ def _readings(dsn: Dsn, path: Path, registry: str) -> Iterator[Check]:
     with connected(path) as connection:
         yield _default(connection, registry)
         yield _labels(connection)
+        yield from _webhooks(connection)
         yield _journal(dsn, str(connection.execute("PRAGMA journal_mode").fetchall()[0][0]))
         yield _lock(path)
 
@@ -136,6 +137,20 @@ def _labels(connection: Connection) -> Check:
         step = "point each at a version that is there, or remove it"
         return Check("labels", "wrong", "these point at no version that can be used: " + _several(lost), step)
     return Check("labels", "ok", "each points at a version that is there")
+
+
+def _webhooks(connection: Connection) -> Iterator[Check]:
+    """Those that fail; nothing in a database of an older layout."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'webhook_cursors'").fetchall():
+        return
+    sql = "SELECT name, last_error, attempts FROM webhook_cursors ORDER BY name"
+    found = connection.execute(sql).fetchall()
+    failing = [f"{name} fails: {error}" for name, error, attempts in found if attempts]
+    if failing:
+        step = "repair its receiver; it goes on where it was, after it was given up once a server was started again"
+        yield Check("webhooks", "warning", _several(failing), step)
+    else:
+        yield Check("webhooks", "ok", ", ".join(name for name, _, __ in found) or "none")
 
 
 def _journal(dsn: Dsn, mode: str) -> Check:
