@@ -215,6 +215,27 @@ def test_one_that_hangs_keeps_no_other_from_being_told_and_is_shown(tmp_path, re
     assert state.last_error == "it did not answer within 0.2 s"
 
 
+def test_a_stop_waits_for_none_that_hangs_and_counts_it_as_no_failure(tmp_path):
+    with receiving(HANGS) as receiver:
+        hook = endpoint(receiver.url, timeout_s=30)
+        with telling(tmp_path / "p.db", hook) as app:
+            app.post(PROFILES, {"slug": "a"})
+            receiver.wait(1, "attempts")
+        with telling(tmp_path / "p.db", hook) as app:
+            assert app.webhooks.states()[0].attempts == 0
+            assert told(receiver.wait(1)) == [("a", 1)]
+
+
+def test_one_that_is_nowhere_is_tried_again(tmp_path):
+    hooks = endpoint("http://127.0.0.1:1/"), endpoint(f"http://{'a' * 70}.invalid/", "label")
+    with telling(tmp_path / "p.db", *hooks) as app:
+        app.post(PROFILES, {"slug": "a"})
+        until(lambda: all(state.attempts for state in app.webhooks.states()))
+        refused, unknown = app.webhooks.states()
+    assert refused.last_error == "ConnectionRefusedError: Connection refused"
+    assert unknown.last_error
+
+
 def test_one_that_fails_for_too_long_is_given_up_until_a_server_starts_again(tmp_path, caplog):
     with receiving(*[500] * 2) as receiver:
         hook = endpoint(receiver.url, give_up_s=0)
@@ -256,6 +277,7 @@ def test_of_several_servers_one_tells_and_another_goes_on_where_it_ended(tmp_pat
             for slug in "bc":
                 second.post(PROFILES, {"slug": slug})
             receiver.wait(3)
+            until(lambda: first.webhooks.states()[0].behind == 0)
             assert not second.webhooks.posts
             first.webhooks.stop()
             second.post(PROFILES, {"slug": "d"})

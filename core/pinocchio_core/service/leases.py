@@ -51,7 +51,8 @@ class Lease:
     def give_back(self) -> None:
         """Hold it no longer; inside `Store.write`."""
         self._until_ms = 0
-        self._facts.write(self._name, None, self._store.now_ms())
+        if not self.taken():
+            self._facts.write(self._name, None, self._store.now_ms())
 
     def _hold(self) -> None:
         now_ms = self._store.now_ms()

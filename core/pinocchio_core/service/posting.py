@@ -6,6 +6,7 @@ import hmac
 import http.client
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 from pinocchio_core.service.endpoints import Endpoint
 
 _ANSWER_BYTES: Final = 64 * 1024
+
+Connection = http.client.HTTPConnection
 
 
 class NotDelivered(Exception):
@@ -25,8 +28,12 @@ def signature(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> 
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
-def post(endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int) -> None:
+def post(
+    endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int, begun: Callable[[Connection], None]
+) -> None:
     """Send a message, and wait until it is acknowledged with a status of 200 to 299.
+
+    `begun` gets the connection, for who may want to `cut_off` before the time is over.
 
     Raises:
         NotDelivered: it was not, within the endpoint's time.
@@ -40,22 +47,23 @@ def post(endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int) 
         "webhook-signature": signature(endpoint.secret, message_id, timestamp_s, body),
     }
     parts = urlsplit(endpoint.url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else Connection
     connection = kind(parts.hostname or "", parts.port, timeout=endpoint.timeout_s)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    cut_off = threading.Event()
-    timer = threading.Timer(endpoint.timeout_s, _cut_off, (connection, cut_off))
+    begun(connection)
+    late = threading.Event()
+    timer = threading.Timer(endpoint.timeout_s, _end_late, (connection, late))
     timer.daemon = True
     timer.start()
     try:
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         answer.read(_ANSWER_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        late = cut_off.is_set() or isinstance(error, TimeoutError)
-        reason = f"it did not answer within {endpoint.timeout_s:g} s" if late else type(error).__name__
-        detail = f": {error.strerror}" if isinstance(error, OSError) and error.strerror and not late else ""
-        raise NotDelivered(reason + detail) from error
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        if late.is_set() or isinstance(error, TimeoutError):
+            raise NotDelivered(f"it did not answer within {endpoint.timeout_s:g} s") from error
+        detail = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+        raise NotDelivered(type(error).__name__ + detail) from error
     finally:
         timer.cancel()
         connection.close()
@@ -64,8 +72,12 @@ def post(endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int) 
         raise NotDelivered(f"it answered with status {answer.status}{redirected}")
 
 
-def _cut_off(connection: http.client.HTTPConnection, cut_off: threading.Event) -> None:
-    """End a request whose time is over: the connection's own limit is for each piece of the answer."""
-    cut_off.set()
+def _end_late(connection: Connection, late: threading.Event) -> None:
+    late.set()
+    cut_off(connection)
+
+
+def cut_off(connection: Connection) -> None:
+    """End a request at once: the connection's own limit is for each piece of the answer, and not for all of it."""
     with suppress(OSError, AttributeError):
         connection.sock.shutdown(socket.SHUT_RDWR)

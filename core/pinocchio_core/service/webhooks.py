@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from pinocchio_core.errors import HistoryReset, PinocchioError
 from pinocchio_core.service.endpoints import Endpoint
 from pinocchio_core.service.leases import Lease
-from pinocchio_core.service.posting import NotDelivered, post
+from pinocchio_core.service.posting import Connection, NotDelivered, cut_off, post
 from pinocchio_core.store.cursors import WebhookCursor, WebhookCursors
 from pinocchio_core.store.feed import BEGINNING, Change, ChangeFeed, Place, parse_place
 from pinocchio_core.store.store import Store
@@ -62,6 +63,7 @@ class Webhooks:
         self._cursors = WebhookCursors(store.database)
         self._lease = Lease(store, WEBHOOK_LEASE)
         self._stopping = threading.Event()
+        self._sending: dict[str, Connection] = {}
         self.posts: Counter[tuple[str, str]] = Counter()
         """What this process has sent, by name and result."""
         self._threads = [threading.Thread(target=self._run, args=(self._hold,), name="webhooks", daemon=True)]
@@ -83,8 +85,10 @@ class Webhooks:
             thread.start()
 
     def stop(self) -> None:
-        """End, once what is being sent was answered or has taken too long, and let another server go on."""
+        """End, and let another server go on; what was not acknowledged yet is sent again."""
         self._stopping.set()
+        for connection in list(self._sending.values()):
+            cut_off(connection)
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
@@ -183,12 +187,15 @@ class Webhooks:
         kind, at, data = message
         now_ms = self._store.now_ms()
         body = msgspec.json.encode({"type": kind, "timestamp": _rfc3339(now_ms), "cursor": str(at), "data": data})
+        begun = partial(self._sending.__setitem__, endpoint.name)
         try:
-            post(endpoint, f"{kind}-{at}", body, timestamp_s=now_ms // 1000)
+            post(endpoint, f"{kind}-{at}", body, timestamp_s=now_ms // 1000, begun=begun)
         except NotDelivered as error:
-            before = cursor if place == cursor.place else WebhookCursor(place=place)
-            self.posts[endpoint.name, "failed"] += 1
-            self._keep(endpoint, self._after_failure(endpoint, before, str(error)))
+            state = cursor if place == cursor.place else WebhookCursor(place=place)
+            if not self._stopping.is_set():
+                self.posts[endpoint.name, "failed"] += 1
+                state = self._after_failure(endpoint, state, str(error))
+            self._keep(endpoint, state)
             return False
         self.posts[endpoint.name, "delivered"] += 1
         return True
