@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.service import endpoints
 from pinocchio_core.service.webhooks import WEBHOOK_LEASE, Webhooks
+from pinocchio_core.store.backup import copy_database
 from pinocchio_core.store.cursors import WebhookCursors
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.facts import Facts
+from pinocchio_core.store.library import connected
+from pinocchio_core.store.restore import restore
 from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"
@@ -296,21 +300,28 @@ def test_a_server_that_died_while_it_told_is_followed_by_another(tmp_path, recei
         assert app.program.store.now_ms() >= until_ms
 
 
-def test_after_a_restore_a_webhook_is_told_so_and_then_of_what_comes(tmp_path, receiver):
-    with telling(tmp_path / "p.db") as app:
+@pytest.mark.parametrize("by_hand", [False, True], ids=["restore", "another file"])
+def test_after_a_restore_a_webhook_is_told_so_and_then_of_what_comes(tmp_path, receiver, by_hand):
+    path, backup = tmp_path / "p.db", tmp_path / "old.db"
+    backup.touch()
+    with telling(path, endpoint(receiver.url)) as app:
         app.post(PROFILES, {"slug": "a"})
-        store = app.program.store
-        with telling(tmp_path / "p.db", endpoint(receiver.url)):
-            pass  # it is known from now on
-        with store.write():
-            store.database.run("UPDATE profile_revisions SET at_ms = at_ms + 1")  # another history of the same length
-    with telling(tmp_path / "p.db", endpoint(receiver.url)) as app:
-        first = receiver.wait(1)[0]
+        receiver.wait(1)
+        copy_database(path, backup)
+        app.patch(f"{PROFILES}/a", {"description": "lost"})
+        receiver.wait(2)
+    if by_hand:
+        with connected(path, mode="rwc") as connection:
+            connection.execute("UPDATE profile_revisions SET at_ms = at_ms + 1")  # another history of the same length
+    else:
+        restore(backup, dsn_of_path(str(path)), now=datetime.now(UTC))
+    with telling(path, endpoint(receiver.url)) as app:
+        reset = receiver.wait(3)[2]
         app.post(PROFILES, {"slug": "b"})
-        second = receiver.wait(2)[1]
-    assert first["type"] == "reset"
-    assert first["data"] == {"cursor": first["cursor"]}
-    assert (second["type"], second["data"]["slug"]) == ("change", "b")
+        after = receiver.wait(4)[3]
+    assert reset["type"] == "reset"
+    assert reset["data"] == {"cursor": reset["cursor"]}
+    assert (after["type"], after["data"]["slug"]) == ("change", "b")
 
 
 def test_telling_writes_no_revision(tmp_path, receiver):

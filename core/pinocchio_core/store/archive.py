@@ -49,6 +49,9 @@ TABLES: Final = (
     Table("profile_revisions", "seq"),
     Table("profile_labels", "registry_slug, slug, label"),
     Table("profile_label_moves", "seq"),
+    Table("profile_texts", "id"),
+    Table("profile_terms", "registry_slug, slug, kind, term"),
+    Table("webhook_cursors", "name"),
     Table("server_facts", "name", where=f"name = '{VERSION_FLOOR}'"),
     Table(LEGACY, "slug"),
 )

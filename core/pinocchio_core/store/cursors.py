@@ -24,6 +24,7 @@ _WRITE = (
     " (name, seq, mark, attempts, failing_since_ms, next_at_ms, last_error, parked) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _RESUME = "UPDATE webhook_cursors SET parked = 0, next_at_ms = 0, failing_since_ms = NULL WHERE name = ? AND parked"
+_LOSE = "UPDATE webhook_cursors SET seq = max(seq, 1), mark = 'restored'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +73,7 @@ class WebhookCursors:
     def resume(self, name: str) -> None:
         """Try again where nothing more was tried."""
         self._database.run(_RESUME, (name,))
+
+    def lose(self) -> None:
+        """Have all of them told that the history is another one: it was restored, and so were their cursors."""
+        self._database.run(_LOSE)

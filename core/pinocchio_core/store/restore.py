@@ -11,6 +11,7 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.archive import is_archive
 from pinocchio_core.store.backup import copy_database, free_name, verify
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
+from pinocchio_core.store.cursors import WebhookCursors
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.facts import VERSION_FLOOR, Facts
@@ -142,6 +143,7 @@ def _set_floor(ready: Path, floor: int, now: datetime) -> None:
     try:
         with opened.database.write():
             Facts(opened.database).write(VERSION_FLOOR, floor, int(now.timestamp() * 1000))
+            WebhookCursors(opened.database).lose()
         opened.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         opened.database.close()
