@@ -47,6 +47,7 @@ class Events:
     def __init__(self, port, query="", **headers):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
         self.rest = b""
+        self.pending = []
         sent = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         request = f"GET {CHANGES}{query} HTTP/1.0\r\nHost: x\r\nAccept: text/event-stream\r\n{sent}\r\n"
         self.socket.sendall(request.encode())
@@ -58,6 +59,7 @@ class Events:
             assert received
             self.rest += received
         head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        self.pending += self.take(b"")
         return int(head.split()[1]), head.decode().lower()
 
     def take(self, received):
@@ -67,9 +69,13 @@ class Events:
         return [event for event in events if "event" in event or "id" in event]
 
     def __iter__(self):
-        yield from self.take(b"")
-        while received := self.socket.recv(65536):
-            yield from self.take(received)
+        while True:
+            while self.pending:
+                yield self.pending.pop(0)
+            received = self.socket.recv(65536)
+            if not received:
+                return
+            self.pending += self.take(received)
 
     def until(self, count):
         """The next so many events that are some."""
@@ -179,7 +185,7 @@ def test_a_last_event_id_that_was_never_given_is_told_so_and_then_of_what_happen
 
 def heard(everybody, count):
     """The data of so many events that each has heard, all at the same time."""
-    told = {events: [] for events in everybody}
+    told = {events: [json.loads(event["data"]) for event in events.pending] for events in everybody}
     with selectors.DefaultSelector() as selector:
         for events in everybody:
             selector.register(events.socket, selectors.EVENT_READ, events)
