@@ -25,8 +25,8 @@ from pinocchio_core.service.scheduled import ScheduledBackups
 from pinocchio_core.service.sites import Sites
 from pinocchio_core.service.tokens import TokenFile
 from pinocchio_core.service.turn_requests import TurnRules
-from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.service.webhooks import Webhooks
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.conversations import ConversationStore
 from pinocchio_core.store.feed import ChangeFeed
 from pinocchio_core.store.store import Store
