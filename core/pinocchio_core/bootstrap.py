@@ -24,7 +24,7 @@ from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.turn_requests import TurnRules
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.webhooks import Webhooks
-from pinocchio_core.settings import IN_PROCESS, Access
+from pinocchio_core.settings.access import IN_PROCESS, Access
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import Dsn, dsn_of_path

@@ -13,7 +13,7 @@ from pinocchio_core.service.access import Role, Token, digest_of, new_token
 from pinocchio_core.service.attempts import LIMIT
 from pinocchio_core.service.sites import Sites
 from pinocchio_core.service.tokens import add_token, remove_token
-from pinocchio_core.settings import Access
+from pinocchio_core.settings.access import Access
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 from pinocchio_plugins import calculator, echo, starter_profile

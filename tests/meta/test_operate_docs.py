@@ -11,7 +11,8 @@ from pinocchio_core.cli.web_chat import web_chat
 from pinocchio_core.errors import PinocchioError, RequestError, StartupError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.operator import PREFIX
-from pinocchio_core.settings import BLOCK_VARIABLE, KEY_VARIABLE, LOAD_VARIABLE, TOKEN_VARIABLE
+from pinocchio_core.settings import BLOCK_VARIABLE, KEY_VARIABLE, LOAD_VARIABLE
+from pinocchio_core.settings.access import TOKEN_VARIABLE
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.library import VARIABLE as SQLITE_VARIABLE
 from pinocchio_core.store.opening import open_database

@@ -16,7 +16,8 @@ from pinocchio_core.cli.options import default_registry_option, engine_options, 
 from pinocchio_core.cli.serving import served
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
-from pinocchio_core.settings import TOKEN_VARIABLE, parse_engine, parse_registry, parse_store, parse_token, parse_turns
+from pinocchio_core.settings import parse_engine, parse_registry, parse_store, parse_turns
+from pinocchio_core.settings.access import TOKEN_VARIABLE, parse_token
 
 _TIMEOUT_S = 120
 _GREY = "bright_black"

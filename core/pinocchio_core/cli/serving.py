@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pinocchio_core.bootstrap import NOTHING_MORE, More, assemble
 from pinocchio_core.host.host import Host
-from pinocchio_core.settings import THIS_MACHINE, Address
+from pinocchio_core.settings import Address
+from pinocchio_core.settings.access import THIS_MACHINE
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server

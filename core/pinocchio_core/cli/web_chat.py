@@ -13,16 +13,13 @@ from pinocchio_core.cli import logs
 from pinocchio_core.cli.banner import announce
 from pinocchio_core.cli.cores import pin, usable_cores
 from pinocchio_core.cli.options import (
-    access_options,
-    backup_options,
-    change_options,
     default_registry_option,
     engine_options,
     operator_options,
-    source_option,
     store_options,
     turns_options,
 )
+from pinocchio_core.cli.server_options import access_options, backup_options, change_options, source_option
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.transcripts import HistoryBounds
@@ -31,7 +28,6 @@ from pinocchio_core.settings import (
     DEFAULT_THREADS,
     Address,
     ServerSettings,
-    parse_access,
     parse_address,
     parse_backups,
     parse_engine,
@@ -42,6 +38,7 @@ from pinocchio_core.settings import (
     parse_webhooks,
     parse_workers,
 )
+from pinocchio_core.settings.access import parse_access
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.web.listening import bind, require_loopback
 from pinocchio_core.web.server import Server
@@ -134,7 +131,9 @@ def web_chat(host: Host, /, **options: Any) -> None:
     host.allow_requests_in_hooks(max(1, settings.threads // 2))
     if not (settings.access.tokens or settings.access.insecure):
         require_loopback(settings.address)
-    cores = _cores(settings)
+    cores = usable_cores() if settings.pin else []
+    if settings.pin and not cores:
+        log.warning("server processes stay on no core of their own: this platform cannot pin")
     if settings.workers == 1:
         if cores:
             pin(cores[0])

@@ -14,7 +14,7 @@ from pinocchio_core.files.layout import Part, Progress, collecting
 from pinocchio_core.service.filed import Described, DescribedRegistry, located
 from pinocchio_core.service.registries import changed_registry
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.listing import ProfileFilter
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.rows import Author, readable
 from pinocchio_core.store.store import Store
 

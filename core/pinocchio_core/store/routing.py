@@ -7,8 +7,9 @@ from pinocchio_core.domain.profile import Profile, Registry
 from pinocchio_core.errors import SourceReadOnly
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.history import AFTER_ALL, HistoryStore, Revision, StoredRevision
-from pinocchio_core.store.listing import Page, ProfileFilter
+from pinocchio_core.store.listing import Page
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.profiles import Make, ProfileStore, Written
 from pinocchio_core.store.registries import RegistryHead, RegistryStore, StoredRegistry, clock_ms

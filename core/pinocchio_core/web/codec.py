@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import falcon
@@ -11,25 +9,16 @@ import msgspec
 from msgspec import structs
 
 from pinocchio_core.domain import limits
-from pinocchio_core.domain.slugs import fold, parse_slug, shown, trim
+from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 from pinocchio_core.service.access import Caller
 from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
-from pinocchio_core.store.feed import Place, Wanted, parse_place
-from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.rows import Author
 
 SOURCE = "http-api"
 MAX_VERSION = 2**63 - 1
 MAX_ACTOR_BYTES = 256
-LATEST = "latest"
-"""In the place of a cursor: from now on."""
-DEFAULT_PAGE = 100
-"""Changes on a page where no limit is sent."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# a plus sign in a query stands for a blank
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+ -]\d\d:\d\d)", re.ASCII)
 _ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
 _ETAG = re.compile(r'(?:W/)?"[^"]*"')
 _encode = msgspec.json.Encoder().encode
@@ -82,7 +71,7 @@ def target_of(
         if_match=_tags("If-Match", env.get("HTTP_IF_MATCH"), found),
         if_none_match=_tags("If-None-Match", env.get("HTTP_IF_NONE_MATCH"), found),
     )
-    version = _number(req, "expected_version", 0, MAX_VERSION, found) if in_query else 0
+    version = number(req, "expected_version", 0, MAX_VERSION, found) if in_query else 0
     return Target(
         slug=slug,
         what=what,
@@ -127,78 +116,10 @@ def names_of(req: falcon.Request, slug: str | None = None) -> Target:
     return Target(slug=slug, registry=query(req, "registry"), registries=caller_of(req).registries, versions_too=True)
 
 
-def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
-    """Which profiles a list is to show, and what is wrong with the query."""
-    problems: list[Problem] = []
-    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
-    after, text, tag, middleware = (query(req, name) or "" for name in ("after", "q", "tag", "middleware"))
-    wanted = ProfileFilter(
-        limit=limit,
-        after=fold(after),
-        text=text,
-        tag=tag,
-        middleware=trim(middleware),
-        changed_since_ms=_moment(req, "changed_since", problems),
-    )
-    return wanted, problems
-
-
-def page_of(req: falcon.Request) -> tuple[int | None, str]:
-    """The `limit` and `after` of a list; InvalidRequest where they are none."""
-    problems: list[Problem] = []
-    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
-    if problems:
-        raise InvalidRequest(problems)
-    return limit, fold(query(req, "after") or "")
-
-
-def page_of_versions(req: falcon.Request) -> tuple[dict[str, int], list[Problem]]:
-    """Which versions a list is to show, as far as the query says so, and what is wrong with it."""
-    problems: list[Problem] = []
-    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
-    before = _number(req, "before", 1, MAX_VERSION, problems)
-    wanted = {"limit": limit, "before": before}
-    return {name: number for name, number in wanted.items() if number is not None}, problems
-
-
 def caller_of(req: falcon.Request) -> Caller:
     """Who was let in with the request; see `web.access`."""
     caller: Caller = req.context.caller
     return caller
-
-
-@dataclass(frozen=True)
-class FeedRequest:
-    """What of the feed of changes a request is about."""
-
-    after: Place | None
-    """`None` for the newest."""
-    limit: int
-    wanted: Wanted
-
-
-def feed_of(req: falcon.Request, *, default: Place | None, resumed: bool) -> FeedRequest:
-    """What of the feed is asked for; `resumed` where the header Last-Event-ID says after what.
-
-    Raises:
-        InvalidRequest.
-    """
-    problems: list[Problem] = []
-    sent, field = query(req, "after"), "query.after"
-    if resumed and trim(req.env.get("HTTP_LAST_EVENT_ID", "")):
-        sent, field = req.env["HTTP_LAST_EVENT_ID"], "header.Last-Event-ID"
-    after = default
-    if sent is not None:
-        try:
-            after = None if trim(sent) == LATEST else parse_place(trim(sent))
-        except ValueError:
-            reason = f"invalid cursor {shown(sent)}: must be one of an earlier answer, a number, or {LATEST}"
-            problems.append(Problem(field=field, reason=reason))
-    limit = _number(req, "limit", 1, limits.MAX_PAGE, problems)
-    names = [_slug(req, name, problems) for name in ("registry", "slug")]
-    if problems:
-        raise InvalidRequest(problems)
-    return FeedRequest(after, limit or DEFAULT_PAGE, Wanted(registry=names[0], slug=names[1]))
 
 
 def author_of(req: falcon.Request) -> Author:
@@ -263,7 +184,8 @@ def _actor(sent: str | None) -> str | None:
     return name if name.isprintable() else None
 
 
-def _number(req: falcon.Request, name: str, low: int, high: int, problems: list[Problem]) -> int | None:
+def number(req: falcon.Request, name: str, low: int, high: int, problems: list[Problem]) -> int | None:
+    """An integer of the query, `None` where it is absent, blank or wrong, which is then among the problems."""
     raw = query(req, name)
     if raw is None:
         return None
@@ -271,34 +193,6 @@ def _number(req: falcon.Request, name: str, low: int, high: int, problems: list[
     if digits.isascii() and digits.isdigit() and len(digits) <= 20 and low <= int(digits) <= high:
         return int(digits)
     reason = f"invalid {name} {shown(raw)}: must be an integer from {low} to {high}"
-    problems.append(Problem(field=f"query.{name}", reason=reason))
-    return None
-
-
-def _slug(req: falcon.Request, name: str, problems: list[Problem]) -> str | None:
-    raw = query(req, name)
-    try:
-        return None if raw is None else parse_slug(raw, what=name)
-    except ValueError as error:
-        problems.append(Problem(field=f"query.{name}", reason=str(error)))
-        return None
-
-
-def _moment(req: falcon.Request, name: str, problems: list[Problem]) -> int | None:
-    """A time in milliseconds since 1970, or as RFC 3339 has it."""
-    raw = query(req, name)
-    if raw is None:
-        return None
-    text = trim(raw)
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text.upper().replace(" ", "+")) if _RFC3339.fullmatch(text) else None
-    except ValueError:
-        moment = None
-    if moment is not None:
-        return int((moment - _EPOCH) / timedelta(milliseconds=1))
-    reason = f"invalid {name} {shown(raw)}: must be milliseconds since 1970 or a time such as 2026-01-31T12:00:00Z"
     problems.append(Problem(field=f"query.{name}", reason=reason))
     return None
 

@@ -5,7 +5,7 @@ import msgspec
 
 from pinocchio_core.service.following import Follower, Listener
 from pinocchio_core.store.feed import BEGINNING, Change, ChangeFeed, Place
-from pinocchio_core.web import codec
+from pinocchio_core.web import codec, queries
 from pinocchio_core.web.events import HEARTBEAT
 from pinocchio_core.web.outlets import Outlet, OutletStream
 from pinocchio_core.web.resources import Resource
@@ -29,13 +29,13 @@ class ChangesResource(Resource):
         resp.set_header("Vary", "Accept")
 
     def _send_page(self, req: falcon.Request, resp: falcon.Response) -> None:
-        asked = codec.feed_of(req, default=BEGINNING, resumed=False)
+        asked = queries.feed_of(req, default=BEGINNING, resumed=False)
         found = self._feed.read(asked.after or self._feed.newest(), limit=asked.limit, wanted=asked.wanted)
         page = {"changes": found.changes, "next": found.after.seq, "cursor": str(found.after), "more": found.more}
         codec.send_json(resp, page)
 
     def _send_events(self, req: falcon.Request, resp: falcon.Response) -> None:
-        asked = codec.feed_of(req, default=None, resumed=True)
+        asked = queries.feed_of(req, default=None, resumed=True)
         place = asked.after or self._feed.newest()
         resp.content_type = EVENTS
         if req.method == "HEAD":

@@ -8,7 +8,7 @@ from pinocchio_core.service.outcomes import Outcome
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.rows import StoredProfile
-from pinocchio_core.web import codec
+from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
 
@@ -27,7 +27,7 @@ class ProfilesResource(Resource):
 
     def on_get_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The list, whole or a page of it."""
-        wanted, problems = codec.filter_of(req)
+        wanted, problems = queries.filter_of(req)
         registry, head = self._profiles.head(codec.target_of(req, problems=problems))
         if codec.not_modified(req, resp, self._profiles.list_etag(registry, head)):
             return

@@ -4,7 +4,7 @@ import falcon
 
 from pinocchio_core.service.registries import RegistryOutcome, RegistryService
 from pinocchio_core.store.registries import StoredRegistry
-from pinocchio_core.web import codec
+from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
 
@@ -21,7 +21,7 @@ class RegistriesResource(Resource):
 
     def on_get_collection(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Every registry that there is for who asks, by slug, or a page of them."""
-        limit, after = codec.page_of(req)
+        limit, after = queries.page_of(req)
         rows, total = self._registries.page(codec.names_of(req), limit, after)
         if limit is not None:
             if len(rows) > limit:

@@ -4,7 +4,7 @@ import falcon
 
 from pinocchio_core.service.history import HistoryService
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.web import codec
+from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
 from pinocchio_core.web.resources.profiles import COLLECTION, location_of, send_outcome
@@ -21,7 +21,7 @@ class RevisionsResource(Resource):
 
     def on_get_collection(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """A page of them, the newest first."""
-        wanted, problems = codec.page_of_versions(req)
+        wanted, problems = queries.page_of_versions(req)
         page = self._history.page(codec.target_of(req, slug, problems=problems), **wanted)
         if page.more:
             kept = [("registry", page.registry), ("limit", codec.query(req, "limit"))]
