@@ -49,6 +49,7 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.DatabaseRefused("it is a folder", next_step="name a file"),
     errors.FilesRefused([errors.FileProblem(Path("team.yaml"), 3, "slug", "is missing")]),
     errors.PlanOutdated(['profile "a" is gone']),
+    errors.CandidateFailed("acme-2.0.whl cannot be installed", next_step="correct it"),
     errors.PluginsFailed(["acme 1.0: boom", "emca 2.0: bang"]),
 )
 
@@ -150,7 +151,8 @@ def test_a_failing_store_says_when_to_try_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [(errors.SettingsError, 2), (errors.DatabaseRefused, 1), (errors.PluginsFailed, 1)]
+    ("kind", "code"),
+    [(errors.SettingsError, 2), (errors.DatabaseRefused, 1), (errors.PluginsFailed, 1), (errors.CandidateFailed, 1)],
 )
 def test_what_stops_the_start_has_an_exit_code(kind: type[errors.StartupError], code: int) -> None:
     assert kind.exit_code == code

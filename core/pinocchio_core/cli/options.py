@@ -33,8 +33,8 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in some v
 DURATION = _Duration()
 
 
-def store_options(command: F) -> F:
-    """`--profile-registry-db` and `--profile-registry-dsn`."""
+def store_options(command: F, *short: str) -> F:
+    """`--profile-registry-db`, with further names for it, and `--profile-registry-dsn`."""
     for option in (
         click.option(
             "--profile-registry-dsn",
@@ -45,6 +45,8 @@ def store_options(command: F) -> F:
         ),
         click.option(
             "--profile-registry-db",
+            *short,
+            "profile_registry_db",
             envvar="PINOCCHIO_PROFILE_REGISTRY_DB",
             show_envvar=True,
             metavar="PATH",
@@ -53,6 +55,11 @@ def store_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def database_options(command: F) -> F:
+    """As `store_options`, with `--db` for short."""
+    return store_options(command, "--db")
 
 
 def default_registry_option(command: F) -> F:

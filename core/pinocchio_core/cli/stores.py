@@ -7,8 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from pinocchio_core.bootstrap import version
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.settings import parse_store
+from pinocchio_core.host.host import Host
+from pinocchio_core.plugin.types import StartupInfo
+from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.profiles import ProfileService
+from pinocchio_core.service.validation import Validation
+from pinocchio_core.settings import DEFAULT_REGISTRY, parse_store
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.opening import open_database
 from pinocchio_core.store.rows import Author
@@ -55,4 +61,28 @@ def _closed(dsn: Dsn) -> Iterator[Store]:
     try:
         yield store
     finally:
+        store.close()
+
+
+@contextmanager
+def writable_profiles(
+    host: Host, profile_registry_db: str | None, profile_registry_dsn: str | None
+) -> Iterator[tuple[Store, ProfileService]]:
+    """The store, to be written the way that requests are; plugins are told as when a server starts and stops.
+
+    Raises:
+        StartupError: there is no such database, or it cannot be opened, or a plugin fails.
+    """
+    dsn = parse_store(profile_registry_db, profile_registry_dsn)
+    if dsn.path is None:
+        raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
+    uri = dsn.uri_parameters if dsn.read_only else {**dsn.uri_parameters, "mode": "rw"}
+    store = Store(open_database(replace(dsn, uri_parameters=uri)).database)
+    try:
+        host.startup(StartupInfo(version=version(), default_registry=DEFAULT_REGISTRY, database_path=dsn.path))
+        host.require_sound()
+        health = RowHealth(store, Validation(host))
+        yield store, ProfileService(store, host, health, default_registry=DEFAULT_REGISTRY)
+    finally:
+        host.shutdown()
         store.close()

@@ -43,6 +43,7 @@
         ├── DatabaseRefused          the database cannot or must not be opened (exit 1)
         ├── FilesRefused             files with profiles cannot be used; carries every FileProblem (exit 1)
         ├── PlanOutdated             what is stored is not what a plan saw (exit 1)
+        ├── CandidateFailed          a plugin that is tried cannot be installed or run (exit 1)
         └── PluginsFailed            plugins are broken; carries one line for each (exit 1)
 
 The classes carry data and build their text from it. None of them knows HTTP: `web.errors` has the one table
@@ -51,6 +52,7 @@ from class to status.
 
 from pinocchio_core.errors.base import MAX_PROBLEMS, PinocchioError, Problem, RequestError
 from pinocchio_core.errors.program import (
+    CandidateFailed,
     DatabaseRefused,
     EngineFailed,
     FileProblem,
@@ -101,6 +103,7 @@ __all__ = [
     "MAX_PROBLEMS",
     "AlreadyExists",
     "BodyTooLarge",
+    "CandidateFailed",
     "Conflict",
     "ConversationBusy",
     "ConversationNotFound",

@@ -120,6 +120,10 @@ class DatabaseRefused(StartupError):
     """The database cannot be opened, or must not be touched."""
 
 
+class CandidateFailed(StartupError):
+    """A distribution that was to be tried could not be installed or run."""
+
+
 class PluginsFailed(StartupError):
     """One or more plugins are broken; `faults` has one line for each."""
 

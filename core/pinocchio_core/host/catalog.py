@@ -110,6 +110,8 @@ def middleware_entry(definition: MiddlewareDefinition) -> MiddlewareEntry:
         raise Unsound(f"{what}: a name is 1 to 57 of a-z, 0-9, _ and -, starting and ending with a letter or digit")
     if not callable(definition.build):
         raise Unsound(f"{what}: build must be callable")
+    if definition.migrate_config is not None and not callable(definition.migrate_config):
+        raise Unsound(f"{what}: migrate_config must be callable")
     for name in ("display_name", "description"):
         if not isinstance(getattr(definition, name), str):
             raise Unsound(f"{what}: {name} must be a string")

@@ -29,6 +29,11 @@ class MiddlewareDefinition:
     """Falls back to the schema's `title`, then to the name."""
     description: str = ""
     """Falls back to the schema's `description`."""
+    migrate_config: Callable[[dict[str, Any], int], Mapping[str, Any]] | None = None
+    """Makes a config for this version from a copy of one that was valid under an older version, which it is told.
+
+    `pinocchio plugins check` previews what it does to stored profiles, `pinocchio plugins migrate` applies it.
+    """
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _PROFILES = (
     " WHERE (registry_slug, slug) > (?, ?) ORDER BY registry_slug, slug LIMIT ?"
 )
 _LABELS = "SELECT registry_slug, slug, label, version, protected FROM profile_labels ORDER BY 1, 2, 3"
+_MARKS = ("user_version", "application_id")
 _decode_registry = msgspec.json.Decoder(Registry).decode
 
 Progress = Callable[[int, int], None]
@@ -61,12 +63,23 @@ def inspect_database(path: Path, *, progress: Progress = lambda _, __: None, jud
     Raises:
         DatabaseRefused: there is no database of ours at the path.
     """
-    require_file(path)
     progress(0, 1)
+    with one_moment(path) as connection:
+        return _inspected(path, connection, progress, judge)
+
+
+@contextmanager
+def one_moment(path: Path) -> Iterator[Connection]:
+    """A database or a backup as it is now, for reading alone; servers may go on.
+
+    Raises:
+        DatabaseRefused: there is no file of SQLite's, or it cannot be read to the end.
+    """
+    require_file(path)
     try:
         with connected(path) as connection:
             connection.execute("BEGIN")
-            return _inspected(path, connection, progress, judge)
+            yield connection
     except library().errors as error:
         if is_read_only(error):
             raise DatabaseRefused(
@@ -86,22 +99,33 @@ def require_file(path: Path) -> None:
         raise DatabaseRefused(f"{path} is empty, which is no database", next_step="name another file")
 
 
-def _inspected(path: Path, connection: Connection, progress: Progress, judge: Judge | None) -> Inspection:
-    def number(sql: str) -> int:
-        return int(connection.execute(sql).fetchall()[0][0] or 0)
-
-    layout, mark = number("PRAGMA user_version"), number("PRAGMA application_id")
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
-    if "profile_registries" not in tables or mark != (APPLICATION_ID if layout else 0) or layout > LATEST:
+def layout_of(path: Path, connection: Connection) -> int:
+    """The version of its layout, 0 for the original program's; DatabaseRefused where it is none of ours."""
+    layout, mark = (int(connection.execute(f"PRAGMA {name}").fetchall()[0][0]) for name in _MARKS)
+    ours = "profile_registries" in tables_of(connection) and mark == (APPLICATION_ID if layout else 0)
+    if not ours or layout > LATEST:
         raise DatabaseRefused(
             f"{path} is not a database of this program, or of a newer version of it"
             f" (application_id {mark:#x}, layout {layout})",
             next_step="name another file, or use the version that wrote it",
         )
+    return layout
+
+
+def tables_of(connection: Connection) -> set[str]:
+    """The names of its tables."""
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+
+
+def _inspected(path: Path, connection: Connection, progress: Progress, judge: Judge | None) -> Inspection:
+    def number(sql: str) -> int:
+        return int(connection.execute(sql).fetchall()[0][0] or 0)
+
+    layout = layout_of(path, connection)
     digest, problems = hashlib.sha256(), list(_page_problems(connection))
     refused: list[str] = []
     problems += _registry_problems(connection, digest, original=layout == 0)
-    if "profile_labels" in tables:
+    if "profile_labels" in tables_of(connection):
         _add_labels(connection, digest)
     if layout == 0:
         counts = {"profiles": 0, "revisions": 0, "highest_version": 0}
@@ -115,7 +139,8 @@ def _inspected(path: Path, connection: Connection, progress: Progress, judge: Ju
             ),
         }
         digest.update(f"{counts['revisions']} {number('SELECT max(seq) FROM profile_revisions')}".encode())
-        for row in _profiles(connection, digest, lambda done: progress(done, counts["profiles"])):
+        for row in profile_rows(connection, lambda done: progress(done, counts["profiles"])):
+            digest.update(f"{row.registry} {row.slug} {row.version} {row.sha256}\n".encode())
             try:
                 row.profile()
             except RowUnreadable as error:
@@ -162,13 +187,11 @@ def _add_labels(connection: Connection, digest: "hashlib._Hash") -> None:
         digest.update(f"label {row!r}\n".encode())
 
 
-def _profiles(
-    connection: Connection, digest: "hashlib._Hash", progress: Callable[[int], None]
-) -> Iterator[StoredProfile]:
+def profile_rows(connection: Connection, progress: Callable[[int], None] = lambda _: None) -> Iterator[StoredProfile]:
+    """Every profile's row, by registry and slug."""
     done, last = 0, ("", "")
     while rows := connection.execute(_PROFILES, (*last, _PAGE)).fetchall():
         for registry, slug, payload, sha256, version in rows:
-            digest.update(f"{registry} {slug} {version} {sha256}\n".encode())
             yield StoredProfile(registry, slug, payload, sha256, version, is_default=False)
         done, last = done + len(rows), (rows[-1][0], rows[-1][1])
         progress(done)

@@ -1,0 +1,123 @@
+"""`pinocchio plugins check`: what an upgrade of plugins would break, before it is made."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from pinocchio_core.cli.backups import print_json
+from pinocchio_core.cli.candidate import Candidate, Environment
+from pinocchio_core.cli.options import database_options
+from pinocchio_core.cli.plugin_migrate import operation_line
+from pinocchio_core.errors import SettingsError
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.preflight import Comparison, Judged, Preflight, compared, looked_at
+from pinocchio_core.settings import parse_store
+from pinocchio_core.store.backup import list_backups
+
+_SHOWN = 100
+
+
+@click.command()
+@click.option(
+    "--with",
+    "sources",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    metavar="WHEEL|PATH",
+    help="A wheel, or a folder with the sources of a package, to try in place of what is installed. Repeatable.",
+)
+@database_options
+@click.option(
+    "--backups",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Also look at the backups of the database that are in this folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything as a JSON object.")
+@click.pass_obj
+def check(host: Host, /, sources: tuple[Path, ...], backups: Path | None, as_json: bool, **where: Any) -> None:
+    """Say which stored profiles, labelled versions and backups the plugins would refuse, path by path.
+
+    With --with, in an environment of its own, what becomes worse than it is with the installed plugins; without it,
+    everything that the installed ones are against. Also shows what `plugins migrate` would do. Nothing is changed,
+    and servers may go on. Exit status: 0 where all is well, 1 where something would break or a plugin is at fault,
+    2 where the command is wrong.
+    """
+    databases = _databases(where, backups)
+    before = looked_at(host, databases)
+    candidates: list[Candidate] = []
+    if sources:
+        with TemporaryDirectory(prefix="pinocchio-check-") as folder:
+            environment = Environment(Path(folder))
+            candidates = environment.install(sources)
+            after = environment.look_at(databases)
+        comparison = compared(before, after)
+    else:
+        after, comparison = before, compared(None, before)
+    unreadable = any(database.unreadable for database in after.databases)
+    sound = comparison.sound and not unreadable
+    if as_json:
+        print_json(_document(candidates, after, comparison, sound=sound))
+    else:
+        for line in _lines(candidates, after, comparison):
+            click.echo(line)
+    if not sound:
+        click.get_current_context().exit(1)
+
+
+def _databases(where: dict[str, Any], backups: Path | None) -> list[Path]:
+    """The files to look at; none where no database is named and there is none in the usual place."""
+    path = parse_store(where["profile_registry_db"], where["profile_registry_dsn"]).path
+    if path is None:
+        raise SettingsError("a database in memory has no file", next_step="name a database file")
+    named = any(where.values())
+    found = [path] if named or path.exists() else []
+    if backups is not None:
+        found += [Path(each.path) for each in list_backups(backups / path.name)]
+    return found
+
+
+def _document(
+    candidates: Sequence[Candidate], after: Preflight, comparison: Comparison, *, sound: bool
+) -> dict[str, Any]:
+    return {
+        "sound": sound,
+        "candidates": [vars(candidate) for candidate in candidates],
+        "plugins": after.plugins,
+        "databases": after.databases,
+        **vars(comparison),
+    }
+
+
+def _lines(candidates: Sequence[Candidate], after: Preflight, comparison: Comparison) -> Iterator[str]:
+    yield from (candidate.line() for candidate in candidates)
+    for plugin in after.plugins:
+        if any(plugin["distribution"] == candidate.name for candidate in candidates):
+            yield f"{plugin['status']:<15}{plugin['name']} {plugin['detail']}".rstrip()
+    yield from (f"{'FAULT':<15}{line}" for line in comparison.faults)
+    yield from (f"{'fault already':<15}{line}" for line in comparison.faults_already)
+    for database in after.databases:
+        labelled = f" and {database.labelled} labelled versions" if database.labelled else ""
+        yield f"{'looked at':<15}{database.path}: {database.profiles} profiles{labelled}"
+        if database.unreadable:
+            yield f"{'UNREADABLE':<15}{database.unreadable}"
+    would = "would " if candidates else ""
+    yield from _documents("BREAKS", comparison.breaks)
+    yield from _documents("broken already", comparison.broken_already)
+    yield from _documents("migrates", comparison.migrated)
+    yield (
+        f"{len(comparison.breaks)} {would}break, {len(comparison.broken_already)} broken already,"
+        f" {len(comparison.migrated)} {would}migrate"
+    )
+
+
+def _documents(label: str, documents: Sequence[Judged]) -> Iterator[str]:
+    for judged in documents[:_SHOWN]:
+        yield f"{label:<15}{judged.name}"
+        yield from (f"    {problem.field}: {problem.reason}" for problem in judged.problems)
+        yield from (f"    {operation_line(change)}" for change in judged.changes)
+    if len(documents) > _SHOWN:
+        yield f"{label:<15}{len(documents) - _SHOWN} more; --json has them all"

@@ -1,0 +1,124 @@
+"""Carrying the configs of stored profiles over to the installed versions of middlewares, one revision a profile."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+from msgspec import Struct, structs
+
+from pinocchio_core.domain.diffs import Operation
+from pinocchio_core.errors import (
+    InvalidRequest,
+    PinocchioError,
+    Problem,
+    ProfileReadOnly,
+    RowUnreadable,
+    VersionConflict,
+)
+from pinocchio_core.host.host import Host
+from pinocchio_core.service.config_migration import ConfigMigration
+from pinocchio_core.service.drafts import changed
+from pinocchio_core.service.profiles import ProfileService
+from pinocchio_core.service.requests import PatchProfile
+from pinocchio_core.service.targets import Target
+from pinocchio_core.service.validation import Validation
+from pinocchio_core.store.rows import Author, StoredProfile
+from pinocchio_core.store.scan import RowScan
+from pinocchio_core.store.store import Store
+
+
+class Upgraded(Struct, frozen=True, kw_only=True):
+    """What was done to a profile, or why nothing was."""
+
+    registry: str
+    slug: str
+    version: int
+    """After it where it was applied, else as it is."""
+    reason: str = ""
+    """As the history has it."""
+    changes: tuple[Operation, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Upgrading:
+    """Goes through all profiles of a store."""
+
+    def __init__(self, store: Store, host: Host) -> None:
+        self._scan = RowScan(store.database)
+        self._validation = Validation(host)
+        self._migration = ConfigMigration(host.catalog)
+
+    def planned(self) -> Iterator[Upgraded]:
+        """What `applied` would do; profiles that are up to date are left out."""
+        for row in self._rows():
+            plan = self._plan(row)
+            if plan:
+                upgraded, request = plan
+                yield structs.replace(upgraded, problems=upgraded.problems or self._problems(row, request))
+
+    def applied(self, service: ProfileService, *, author: Author) -> Iterator[Upgraded]:
+        """Carry over what there is, each profile through the ordinary way of a write."""
+        for row in self._rows():
+            upgraded = self._applied(row, service, author)
+            if upgraded:
+                yield upgraded
+
+    def _rows(self) -> Iterator[StoredProfile]:
+        after = -1
+        while True:
+            rows, after = self._scan.profiles(after)
+            if not rows:
+                return
+            yield from rows
+
+    def _plan(self, row: StoredProfile) -> tuple[Upgraded, bytes] | None:
+        """What is to be done, with the request that does it; `None` where nothing is."""
+        try:
+            profile = row.profile()
+        except RowUnreadable:
+            return None  # said by `profiles doctor`; there is no config to carry over
+        found = self._migration.of(profile)
+        upgraded = Upgraded(registry=row.registry, slug=row.slug, version=row.version, problems=found.failures)
+        if upgraded.problems:
+            return upgraded, b""
+        if not found.reason:
+            return None
+        request = msgspec.json.encode({"extensions": found.profile.extensions, "expected_version": row.version})
+        return structs.replace(upgraded, reason=found.reason, changes=found.changes), request
+
+    def _problems(self, row: StoredProfile, request: bytes) -> tuple[Problem, ...]:
+        """What a write of the request would be refused for; nothing is written."""
+        profile = row.profile()
+        if profile.policy.read_only:
+            return _problems_of(ProfileReadOnly(row.registry, row.slug))
+        try:
+            asked = self._validation.request(request, PatchProfile, target=_target(row))
+            self._validation.whole(changed(profile, asked, self._validation.catalog), configs_too=True)
+        except PinocchioError as error:
+            return _problems_of(error)
+        return ()
+
+    def _applied(self, row: StoredProfile, service: ProfileService, author: Author) -> Upgraded | None:
+        found: StoredProfile | None = row
+        while found:
+            plan = self._plan(found)
+            if plan is None or plan[0].problems:
+                return plan and plan[0]
+            upgraded, request = plan
+            try:
+                outcome = service.patch(_target(row), request, author=replace(author, reason=upgraded.reason))
+            except VersionConflict:
+                found = self._scan.profile((row.registry, row.slug))
+            except PinocchioError as error:
+                return structs.replace(upgraded, problems=_problems_of(error))
+            else:
+                return structs.replace(upgraded, version=outcome.row.version)
+        return None
+
+
+def _target(row: StoredProfile) -> Target:
+    return Target(slug=row.slug, registry=row.registry)
+
+
+def _problems_of(error: PinocchioError) -> tuple[Problem, ...]:
+    return error.problems if isinstance(error, InvalidRequest) else (Problem(field="", reason=str(error)),)

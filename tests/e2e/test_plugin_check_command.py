@@ -1,0 +1,137 @@
+"""`pinocchio plugins check --with`: candidates in an environment of their own, over what is installed here."""
+
+import json
+import zipfile
+
+import pytest
+
+DEFINITION = """
+import pinocchio_agentmode_next
+from pinocchio_core.plugin import MiddlewareDefinition, hookimpl
+
+print("noise on standard output")
+
+@hookimpl
+def pinocchio_middleware_definitions():
+    schema = {schema!r}
+    yield MiddlewareDefinition("agentmode", schema, lambda config: None, version={version}{more})
+"""
+MIGRATION = ", migrate_config=lambda config, from_version: {'mode': config['default_mode']}"
+STRICT = {"properties": {"default_mode": {"type": "string", "maxLength": 5}}, "additionalProperties": False}
+NEXT = {"properties": {"mode": {"type": "string"}}, "required": ["mode"], "additionalProperties": False}
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """Makes the wheel of a distribution that has one plugin, in a module of its own."""
+
+    def make(text, *, name="pinocchio_agentmode", version="9.0", requires=""):
+        path = tmp_path / f"{name}-{version}-py3-none-any.whl"
+        information, module = f"{name}-{version}.dist-info", f"{name}_next"
+        files = {
+            f"{module}/__init__.py": "",
+            f"{module}/plugin.py": text.replace("pinocchio_agentmode_next", module),
+            f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
+            f"{information}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{information}/entry_points.txt": f"[pinocchio.plugins]\nagentmode = {module}.plugin\n",
+        }
+        record = "".join(f"{file},,\n" for file in [*files, f"{information}/RECORD"])
+        with zipfile.ZipFile(path, "w") as archive:
+            for file, content in {**files, f"{information}/RECORD": record}.items():
+                archive.writestr(file, content)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def check(run, serving, tmp_path):
+    """Runs the check on a database with the profiles that plugins bring: one of them uses `agentmode`."""
+    with serving(tmp_path):
+        pass
+
+    def checked(*arguments, **variables):
+        done = run(
+            tmp_path, "plugins", "check", "--db", tmp_path / "data/profiles.db", "--json", *arguments, **variables
+        )
+        return done, json.loads(done.stdout) if done.stdout else None
+
+    return checked
+
+
+def test_installed_plugins_are_content(check):
+    done, found = check()
+
+    assert (done.returncode, found["breaks"], found["candidates"]) == (0, [], [])
+
+
+def test_candidate_is_judged_in_place_of_what_is_installed(check, wheel):
+    strict = wheel(DEFINITION.format(schema=STRICT, version=1, more=""))
+
+    done, found = check("--with", strict)
+
+    assert done.returncode == 1
+    (candidate,) = found["candidates"]
+    assert (candidate["name"], candidate["version"]) == ("pinocchio_agentmode", "9.0")
+    assert candidate["replaces"]
+    active = [each for each in found["plugins"] if each["name"] == "agentmode"]
+    assert [(each["version"], each["status"]) for each in active] == [("9.0", "active")]
+    (broken,) = found["breaks"]
+    assert (broken["slug"], [problem["field"] for problem in broken["problems"]]) == (
+        "agent",
+        ["runtime.middlewares[0].config"],
+    )
+    assert "at most 5 characters" in broken["problems"][0]["reason"]
+
+
+def test_migration_of_a_candidate_is_previewed(check, wheel):
+    done, found = check("--with", wheel(DEFINITION.format(schema=NEXT, version=2, more=MIGRATION)))
+
+    assert (done.returncode, found["breaks"], found["sound"]) == (0, [], True)
+    (migrated,) = found["migrated"]
+    assert migrated["changes"][-1]["value"] == "financial_analyst"
+
+
+def test_fault_of_a_candidate_is_told(check, wheel):
+    done, found = check("--with", wheel(DEFINITION.format(schema={"type": "nope"}, version=1, more="")))
+
+    assert done.returncode == 1
+    (fault,) = found["faults"]
+    assert "agentmode (pinocchio_agentmode 9.0)" in fault
+    assert [each["slug"] for each in found["breaks"]] == ["agent"]
+
+
+def test_second_plugin_of_one_name_is_a_fault_of_the_candidate(check, wheel):
+    other = wheel(DEFINITION.format(schema=STRICT, version=1, more=""), name="zz_other", version="1.0")
+
+    done, found = check("--with", other)
+
+    assert done.returncode == 1
+    assert "is already taken by" in found["faults"][0]
+    assert found["breaks"] == []
+
+
+def test_requirement_that_cannot_be_met_beside_what_is_installed_is_told(check, wheel):
+    needy = wheel(
+        DEFINITION.format(schema=STRICT, version=1, more=""), requires="Requires-Dist: pinocchio-webchat>=99\n"
+    )
+
+    done, found = check("--with", needy, PIP_NO_INDEX="1")
+
+    assert (done.returncode, found) == (1, None)
+    assert "requires cannot be installed" in done.stderr
+    assert "pinocchio-webchat>=99" in done.stderr
+
+
+def test_file_that_is_no_wheel_is_one_clear_message(check, tmp_path):
+    (tmp_path / "x-1-py3-none-any.whl").write_bytes(b"nothing")
+
+    done, found = check("--with", tmp_path / "x-1-py3-none-any.whl", PIP_NO_INDEX="1")
+
+    assert (done.returncode, found) == (1, None)
+    assert "cannot be installed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_candidate_that_does_not_exist_is_a_usage_error(check, tmp_path):
+    assert check("--with", tmp_path / "none.whl")[0].returncode == 2

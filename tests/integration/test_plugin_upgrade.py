@@ -1,0 +1,241 @@
+"""`pinocchio plugins check` and `migrate` over a real database, when a middleware gets another version."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from pinocchio_core.bootstrap import assemble
+from pinocchio_core.cli.main import build
+from pinocchio_core.plugin import MiddlewareDefinition, Problem, hookimpl
+from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.testing import TestApp, make_host
+
+PROFILES = "/api/chat/profiles"
+V1 = {"properties": {"mark": {"type": "string"}}, "additionalProperties": False}
+V2 = {
+    "properties": {"ending": {"type": "string", "maxLength": 3}},
+    "required": ["ending"],
+    "additionalProperties": False,
+}
+LABELS = """CREATE TABLE IF NOT EXISTS profile_labels (
+    registry_slug TEXT NOT NULL, slug TEXT NOT NULL, label TEXT NOT NULL, version INTEGER NOT NULL,
+    protected INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL, updated_by TEXT NOT NULL,
+    PRIMARY KEY (registry_slug, slug, label)
+)"""
+
+
+def plugin(version, schema, migrate_config=None, *, validate=lambda profile: ()):
+    class Plugin:
+        def __init__(self):
+            self.told = []
+
+        @hookimpl
+        def pinocchio_middleware_definitions(self):
+            yield MiddlewareDefinition(
+                "shout", schema, lambda config: None, version=version, migrate_config=migrate_config
+            )
+
+        @hookimpl
+        def pinocchio_validate_profile(self, profile):
+            return validate(profile)
+
+        @hookimpl
+        def pinocchio_profile_changed(self, change):
+            self.told.append((change.op, change.slug))
+
+    return Plugin()
+
+
+def renamed(config, from_version):
+    return {"ending": config["mark"]}
+
+
+OLD, NEW, BARE = plugin(1, V1), plugin(2, V2, renamed), plugin(2, V2)
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A database with three profiles, of which the new version's function takes two, and its schema one."""
+    path = tmp_path / "profiles.db"
+    program = assemble(make_host(OLD), dsn_of_path(str(path)), default_registry="default")
+    try:
+        app = TestApp(program)
+        for slug, mark in (("good", "!"), ("long", "!!!!!"), ("bare", None)):
+            use = {"name": "shout"} | ({"config": {"mark": mark}} if mark else {})
+            assert app.post(PROFILES, {"slug": slug, "runtime": {"middlewares": [use]}}).status == 201
+    finally:
+        program.close()
+    return path
+
+
+def pinocchio(plugin, *arguments):
+    host = make_host(plugin)
+    return CliRunner().invoke(build(host), ["plugins", *map(str, arguments)], obj=host)
+
+
+def revisions(database):
+    sql = "SELECT slug, version, op, actor, source, reason FROM profile_revisions WHERE slug != '' ORDER BY seq"
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def extensions(database, slug):
+    with closing(sqlite3.connect(database)) as connection:
+        ((payload,),) = connection.execute("SELECT payload_json FROM profiles WHERE slug = ?", (slug,)).fetchall()
+    return json.loads(payload).get("extensions")
+
+
+def test_check_is_content_with_what_was_written_under_the_same_plugins(database):
+    done = pinocchio(OLD, "check", "--db", database)
+
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"looked at      {database}: 3 profiles",
+        "0 break, 0 broken already, 0 migrate",
+    ]
+
+
+def test_check_names_every_profile_and_path_that_a_version_breaks(database):
+    done = pinocchio(BARE, "check", "--db", database, "--json")
+
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["sound"], found["migrated"]) == (1, False, [])
+    assert {each["slug"]: [problem["field"] for problem in each["problems"]] for each in found["breaks"]} == {
+        "bare": ["runtime.middlewares[0].config"],
+        "good": [
+            'extensions["middleware.shout_config@v1"].instances.default',
+            "runtime.middlewares[0].config",
+        ],
+        "long": [
+            'extensions["middleware.shout_config@v1"].instances.default',
+            "runtime.middlewares[0].config",
+        ],
+    }
+
+
+def test_check_previews_what_a_migration_comes_to(database):
+    before = database.read_bytes()
+
+    done = pinocchio(NEW, "check", "--db", database, "--json")
+
+    found = json.loads(done.stdout)
+    assert [each["slug"] for each in found["migrated"]] == ["good"]
+    assert found["migrated"][0]["changes"][-1] == {
+        "op": "add",
+        "path": "/extensions/middleware.shout_config@v2/instances/default/ending",
+        "value": "!",
+    }
+    assert sorted(each["slug"] for each in found["breaks"]) == ["bare", "long"]
+    assert database.read_bytes() == before
+
+
+def test_check_looks_at_labelled_versions_and_backups(database, tmp_path):
+    copy = tmp_path / "copies" / "profiles.db.bak.1"
+    copy.parent.mkdir()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(f"VACUUM INTO '{copy}'")
+        connection.execute(LABELS)
+        connection.execute("INSERT INTO profile_labels VALUES ('default', 'good', 'stable', 1, 0, 0, '')")
+
+    done = pinocchio(NEW, "check", "--db", database, "--backups", copy.parent, "--json")
+
+    found = json.loads(done.stdout)
+    assert [(each["profiles"], each.get("labelled", 0)) for each in found["databases"]] == [(3, 1), (3, 0)]
+    (labelled,) = [each for each in found["breaks"] if each["label"]]
+    assert (labelled["slug"], labelled["label"], labelled["version"]) == ("good", "stable", 1)
+    assert "versions in the history are not migrated" in labelled["problems"][0]["reason"]
+    assert sorted(each["slug"] for each in found["breaks"] if each["database"] == str(copy)) == ["bare", "long"]
+
+
+def test_check_says_what_it_cannot_read(tmp_path):
+    (tmp_path / "x.db").write_bytes(b"no database at all, but some bytes in a file")
+
+    done = pinocchio(OLD, "check", "--db", tmp_path / "x.db")
+
+    assert done.exit_code == 1
+    assert "UNREADABLE" in done.stdout
+
+
+def test_check_without_a_database_looks_at_the_plugins_alone(tmp_path):
+    host = make_host(OLD)
+    done = CliRunner(env={"XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}).invoke(
+        build(host), ["plugins", "check"], obj=host
+    )
+
+    assert (done.exit_code, done.stdout) == (0, "0 break, 0 broken already, 0 migrate\n")
+
+
+def test_migrate_writes_one_revision_a_profile_and_no_second_one(database, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "ann")
+    plugin = NEW.__class__()
+
+    first, second = (pinocchio(plugin, "migrate", "--db", database) for _ in range(2))
+
+    assert (first.exit_code, second.exit_code) == (1, 1)
+    assert first.stdout.startswith('migrated profile "good" in registry "default": config of shout v1 → v2\n')
+    assert revisions(database)[3:] == [("good", 2, "update", "cli:ann", "cli", "config of shout v1 → v2")]
+    assert extensions(database, "good") == {"middleware.shout_config@v2": {"instances": {"default": {"ending": "!"}}}}
+    assert plugin.told == [("update", "good")]
+    assert second.stdout.endswith("0 migrated, 1 not\n")
+
+
+def test_migrate_leaves_a_profile_alone_that_would_not_be_valid(database):
+    done = pinocchio(NEW, "migrate", "--db", database)
+
+    assert 'NOT migrated: profile "long" in registry "default"' in done.stdout
+    assert "must have at most 3 characters" in done.stdout
+    assert extensions(database, "long") == {"middleware.shout_config@v1": {"instances": {"default": {"mark": "!!!!!"}}}}
+
+
+def test_dry_run_says_what_migrate_then_does(database):
+    before = database.read_bytes()
+    dry = json.loads(pinocchio(NEW, "migrate", "--db", database, "--dry-run", "--json").stdout)
+    assert database.read_bytes() == before
+
+    done = json.loads(pinocchio(NEW, "migrate", "--db", database, "--json").stdout)
+
+    without_version = [{**each, "version": None} for each in done]
+    assert without_version == [{**each, "version": None} for each in dry]
+    assert [(each["slug"], each["version"]) for each in done] == [("good", 2), ("long", 1)]
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_migrate_says_which_profiles_are_read_only_or_refused_by_a_hook(database, dry):
+    program = assemble(make_host(OLD), dsn_of_path(str(database)), default_registry="default")
+    try:
+        locked = TestApp(program).patch(f"{PROFILES}/good", {"policy": {"allow_overrides": False, "read_only": True}})
+        assert locked.status == 200
+        loud = {"slug": "loud", "runtime": {"middlewares": [{"name": "shout", "config": {"mark": "?"}}]}}
+        assert TestApp(program).post(PROFILES, loud).status == 201
+    finally:
+        program.close()
+    picky = plugin(2, V2, renamed, validate=lambda profile: [Problem(field="slug", reason="is not liked")])
+
+    done = json.loads(pinocchio(picky, "migrate", "--db", database, "--json", *dry).stdout)
+
+    reasons = {each["slug"]: each["problems"][0]["reason"] for each in done}
+    assert "is read-only" in reasons["good"]
+    assert reasons["loud"] == "is not liked"
+    assert [row[0] for row in revisions(database)] == ["good", "long", "bare", "good", "loud"]
+
+
+def test_migrate_does_not_make_a_database(tmp_path):
+    done = pinocchio(NEW, "migrate", "--db", tmp_path / "none.db")
+
+    assert done.exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["check", "migrate"])
+def test_database_in_memory_is_refused(command):
+    assert "in memory" in str(pinocchio(NEW, command, "--db", ":memory:").exception)
+
+
+def test_plugins_without_a_command_lists_them_as_before():
+    listed = pinocchio(OLD, "--json")
+
+    assert [each["name"] for each in json.loads(listed.stdout)] == ["Plugin"]
+    assert pinocchio(OLD, "--json", "check").exit_code == 2
