@@ -61,6 +61,7 @@ def pinocchio_engines() -> Iterator[EngineDefinition]:
         settings_schema=SCHEMA,
         display_name="Echo",
         description="Answers from the turn alone; needs no network.",
+        offline=True,
     )
 
 

@@ -7,15 +7,25 @@ import pytest
 
 from pinocchio_core import testing
 from pinocchio_core.errors import PluginsFailed
-from pinocchio_core.plugin import ExtensionSchema, MiddlewareDefinition, ProfileSeed, hookimpl
-from pinocchio_core.testing import check_plugin, defaults_of, make_app, make_host
+from pinocchio_core.plugin import (
+    Block,
+    BlockKind,
+    EngineDefinition,
+    EngineFailed,
+    ExtensionSchema,
+    MiddlewareDefinition,
+    ProfileSeed,
+    ToolDefinition,
+    hookimpl,
+)
+from pinocchio_core.testing import check_plugin, defaults_of, installed, make_app, make_host
 
 
 def build(config):
     return lambda turn, handler: handler(turn)
 
 
-def plugin(*definitions, seeds=(), extensions=()):
+def plugin(*definitions, seeds=(), extensions=(), engines=(), tools=()):
     class Plugin:
         @hookimpl
         def pinocchio_middleware_definitions(self):
@@ -29,7 +39,35 @@ def plugin(*definitions, seeds=(), extensions=()):
         def pinocchio_extension_schemas(self):
             return extensions
 
+        @hookimpl
+        def pinocchio_engines(self):
+            return engines
+
+        @hookimpl
+        def pinocchio_tools(self):
+            return tools
+
     return Plugin()
+
+
+def answering(settings, options):
+    return lambda turn: turn.replace(blocks=(*turn.blocks, Block(kind=BlockKind.ASSISTANT, text="hi")))
+
+
+def needy(settings, options):
+    raise EngineFailed("it needs a base URL")
+
+
+def failing(*_):
+    raise LookupError("no such thing")
+
+
+def engine(build, *, schema=None, offline=True):
+    return plugin(engines=[EngineDefinition("parrot", build=build, settings_schema=schema or {}, offline=offline)])
+
+
+def tool(call, schema=None):
+    return plugin(tools=[ToolDefinition("clock", description="", arguments_schema=schema or {}, call=call)])
 
 
 MARK = {"properties": {"mark": {"type": "string", "default": "!"}}, "additionalProperties": False}
@@ -53,6 +91,15 @@ def use(config):
             MiddlewareDefinition("shout", MARK, build),
             seeds=[ProfileSeed("loud", document={"runtime": use({})["runtime"]})],
         ),
+        plugin(MiddlewareDefinition("new", MARK, build, version=2, migrate_config=lambda config, version: config)),
+        plugin(extensions=[ExtensionSchema("acme.badge@v1", MARK)]),
+        engine(answering),
+        engine(needy),
+        engine(answering, schema={"properties": {"own": {"properties": {"n": {"default": 1, "type": "integer"}}}}}),
+        engine(lambda settings, options: failing, offline=False),
+        tool(lambda arguments: "now"),
+        tool(lambda arguments: arguments["zone"], {"properties": {"zone": {"default": "UTC"}}}),
+        tool(failing, {"required": ["zone"]}),
     ],
 )
 def test_check_plugin_is_content_with(sound):
@@ -82,6 +129,28 @@ def test_check_plugin_is_content_with(sound):
         ),
         (plugin(MiddlewareDefinition("a", {}, lambda config: None)), "build returned something that cannot be called"),
         (plugin(MiddlewareDefinition("a", {}, lambda config: config["gone"])), "middleware 'a': build raised KeyError"),
+        (
+            plugin(MiddlewareDefinition("a", {}, build, migrate_config=lambda config: config)),
+            "middleware 'a': migrate_config takes a config and a version",
+        ),
+        (
+            plugin(extensions=[ExtensionSchema("a.b@v1", {"properties": {"n": {"type": "null", "default": 1}}})]),
+            "extension 'a.b@v1': the defaults of its schema are not valid under it: n: expected null",
+        ),
+        (
+            engine(
+                answering,
+                schema={"properties": {"own": {"properties": {"n": {"default": "x", "type": "integer"}}}}},
+            ),
+            "engine 'parrot': the defaults of its schema are not valid under it: own.n: expected integer",
+        ),
+        (engine(failing), "engine 'parrot': build raised LookupError: no such thing"),
+        (engine(lambda settings, options: None), "build returned something that cannot be called"),
+        (engine(lambda settings, options: failing), "engine 'parrot': answering raised LookupError"),
+        (engine(lambda settings, options: lambda turn: turn), "its answer is not the turn that it got with further"),
+        (engine(lambda settings, options: lambda turn: None), "its answer is not the turn that it got with further"),
+        (tool(failing), "tool 'clock': call raised LookupError"),
+        (tool(lambda arguments: 5), "tool 'clock': call returned int, not text"),
         (plugin(seeds=[ProfileSeed("A B")]), 'its profile "A B" is not sound'),
         (plugin(seeds=[ProfileSeed("a", document=use({}))]), "unknown middleware"),
     ],
@@ -158,4 +227,25 @@ def test_defaults_of_a_definition_are_those_of_its_properties(schema, defaults):
 
 
 def test_testing_exports_what_is_documented():
-    assert sorted(testing.__all__) == ["Answer", "TestApp", "check_plugin", "defaults_of", "make_app", "make_host"]
+    assert sorted(testing.__all__) == [
+        "Answer",
+        "TestApp",
+        "check_plugin",
+        "defaults_of",
+        "installed",
+        "make_app",
+        "make_host",
+    ]
+
+
+def test_installed_plugins_go_with_ones_own():
+    with make_app(SHOUT, *installed("echo")) as app:
+        assert app.post("/api/chat/profiles", {"slug": "a"}).status == 201
+        answered = app.post("/chat", {"prompt": "hello", "profile": "a"})
+
+    assert answered.status == 200
+
+
+def test_plugin_that_is_not_installed_is_named_with_those_that_are():
+    with pytest.raises(LookupError, match=r"no plugin nope is installed; there are: .*echo"):
+        installed("echo", "nope")

@@ -1,6 +1,7 @@
 """What the plugin declares."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ import pinocchio_agentmode
 from pinocchio_agentmode.definition import definition
 from pinocchio_agentmode.modes import KEY, Mode, StaticModes
 from pinocchio_core.plugin import Block, BlockKind, ToolDefinition, Turn
-from pinocchio_core.testing import make_app
+from pinocchio_core.testing import TestApp, check_plugin, installed, make_app
 from pinocchio_plugins import echo
 
 RECORDED = {
@@ -19,6 +20,21 @@ RECORDED = {
     "type": "object",
 }
 TURN = Turn(blocks=(Block(kind=BlockKind.USER, text="hi"),))
+
+
+@pytest.fixture
+def pinocchio_plugins() -> list[Any]:
+    return [pinocchio_agentmode, *installed("echo")]
+
+
+def test_plugin_keeps_the_contract() -> None:
+    check_plugin(pinocchio_agentmode)
+
+
+def test_seed_runs_a_turn_through_the_middleware(pinocchio_app: TestApp) -> None:
+    answered = pinocchio_app.post("/chat", {"prompt": "hello", "profile": "agent"})
+    assert answered.status == 200
+    assert "middlewares: agentmode" in answered.json["reply"]
 
 
 def test_definition_is_the_recorded_one() -> None:

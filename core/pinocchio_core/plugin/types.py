@@ -74,6 +74,8 @@ class EngineDefinition:
     """JSON Schema (draft 2020-12) of the sections it reads."""
     display_name: str = ""
     description: str = ""
+    offline: bool = False
+    """Whether it answers from the turn and its settings alone, so that `check_plugin` may ask it."""
 
 
 @dataclass(frozen=True)

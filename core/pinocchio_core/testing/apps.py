@@ -1,17 +1,4 @@
-"""For authors of plugins: a host and an app of one's own in a test, and one check that covers the contract.
-
-from pinocchio_core.testing import check_plugin, make_app
-import acme_shout
-
-def test_the_plugin_keeps_the_contract():
-    check_plugin(acme_shout)
-
-def test_its_config_is_enforced():
-    with make_app(acme_shout) as app:
-        use = {"name": "shout", "config": {"unknown": 1}}
-        answer = app.post("/api/chat/profiles", {"slug": "x", "runtime": {"middlewares": [use]}})
-        assert answer.status == 400
-"""
+"""A host and an app of a test's own, with the plugins that it names and no others."""
 
 import io
 import tempfile
@@ -26,16 +13,9 @@ from wsgiref.util import setup_testing_defaults
 import msgspec
 
 from pinocchio_core.bootstrap import Program, assemble
-from pinocchio_core.host.contributions import Contribution, contribution_of
-from pinocchio_core.host.discovery import given_plugins
+from pinocchio_core.host.discovery import given_plugins, installed_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.host.loader import load_plugins, reason_of
-from pinocchio_core.host.records import PluginRecord
-from pinocchio_core.plugin.types import MiddlewareDefinition
-from pinocchio_core.service.seeding import check_seeds
 from pinocchio_core.store.dsn import dsn_of_path
-
-__all__ = ["Answer", "TestApp", "check_plugin", "defaults_of", "make_app", "make_host"]
 
 
 def make_host(*plugins: Any) -> Host:
@@ -47,6 +27,19 @@ def make_host(*plugins: Any) -> Host:
     host = Host(given_plugins(plugins))
     host.require_sound()
     return host
+
+
+def installed(*names: str) -> list[Any]:
+    """Plugins that are installed, by their names, to go with one's own: `make_app(acme_shout, *installed("echo"))`.
+
+    Raises:
+        LookupError: there is none of such a name.
+    """
+    found = {candidate.name: candidate for candidate in installed_plugins()}
+    unknown = sorted(set(names) - set(found))
+    if unknown:
+        raise LookupError(f"no plugin {', '.join(unknown)} is installed; there are: {', '.join(sorted(found))}")
+    return [found[name].load() for name in names]
 
 
 @dataclass(frozen=True)
@@ -125,47 +118,3 @@ def make_app(*plugins: Any, default_registry: str = "default") -> Iterator[TestA
             yield TestApp(program)
         finally:
             program.close()
-
-
-def check_plugin(plugin: Any) -> None:
-    """Check a plugin against the contract; AssertionError says what is wrong.
-
-    Hooks fit their specifications, names are legal, schemas are valid and self-contained, the defaults of a config
-    schema are valid under it, `build` works on them, and bootstrap profiles pass the checks of a create request.
-    """
-    loaded, faults = load_plugins(given_plugins([plugin]))
-    assert not faults, faults[0].line()
-    contribution = contribution_of(loaded[0])
-    assert not isinstance(contribution, PluginRecord), contribution.detail
-    _check_middlewares(contribution)
-    host = Host(given_plugins([plugin]))
-    assert not host.faults, host.faults[0].line()
-    check_seeds(host, registry="default")
-    assert not host.faults, host.faults[0].line()
-
-
-def _check_middlewares(contribution: Contribution) -> None:
-    for entry in contribution.middlewares:
-        definition = entry.definition
-        what = f"middleware {definition.name!r}"
-        config = defaults_of(definition)
-        needed = set(definition.config_schema.get("required", ())) - set(config)
-        found = [str(problem) for problem in entry.problems(config) if not (needed and problem.missing)]
-        assert not found, f"{what}: the defaults of its schema are not valid under it: {found[0]}"
-        if needed:
-            continue  # a config cannot be left out, so there is none to build from
-        try:
-            built = definition.build(config)
-        except Exception as error:
-            raise AssertionError(f"{what}: build raised {reason_of(error)} for the defaults {config}") from error
-        assert callable(built), f"{what}: build returned something that cannot be called"
-
-
-def defaults_of(definition: MiddlewareDefinition) -> dict[str, Any]:
-    """The config that a use of the middleware has where none is given: the defaults of its schema's properties."""
-    properties = definition.config_schema.get("properties", {})
-    return {
-        name: schema["default"]
-        for name, schema in properties.items()
-        if isinstance(schema, Mapping) and "default" in schema
-    }
