@@ -1,11 +1,13 @@
 """What is published: built, installed elsewhere, and run, together with the plugin of docs/write-a-plugin.md.
 
-Runs without the project installed: it uses pytest and build, and what it builds.
+Runs without the project installed: it uses pytest, build and tox, and what it builds.
 """
 
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +23,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/write-a-plugin.md").read_text()
 WAIT_S = 600
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PINOCCHIO_", "PYTHON"))}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PINOCCHIO_", "PYTHON", "TOX_"))}
 
 
 def run(*command, cwd, expect=0):
@@ -67,17 +70,20 @@ def elsewhere(dist, agentmode, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory):
-    """The package of docs/write-a-plugin.md, as it stands there."""
-    folder = tmp_path_factory.mktemp("acme-shout")
-    document = (ROOT / "docs/write-a-plugin.md").read_text()
-    files = dict(re.findall(r"^\*\*`([^`]+)`\*\*\n\n```\w+\n(.*?)^```$", document, re.MULTILINE | re.DOTALL))
-    assert sorted(files) == ["pyproject.toml", "src/acme_shout/__init__.py", "tests/test_shout.py"]
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
+def written(elsewhere, tmp_path_factory):
+    """The package of docs/write-a-plugin.md, made by the command that stands there."""
+    _, programs = elsewhere
+    folder = tmp_path_factory.mktemp("new")
+    new, cd, tox = _commands("new")
+    assert (new[:3], cd, tox) == (["pinocchio", "plugins", "new"], ["cd", "acme-shout"], ["tox"])
+    run(programs / "pinocchio", *new[1:], cwd=folder)
+    return folder / "acme-shout"
+
+
+def _commands(mark):
+    """The commands of the page's block with this mark."""
+    block = DOCUMENT.split(f"<!-- {mark} -->\n```bash\n")[1].split("```")[0]
+    return [shlex.split(line) for line in block.replace(" && ", "\n").replace("\\\n", " ").splitlines()]
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +91,7 @@ def with_plugin(elsewhere, written, tmp_path_factory):
     """The same environment, with the plugin of the document installed too."""
     folder, programs = elsewhere
     (wheel,) = build(written, tmp_path_factory.mktemp("plugin"), "--wheel")
-    assert wheel.name == "acme_shout-1.0.0-py3-none-any.whl"
+    assert f"dist/{wheel.name}" in _commands("install")[-1]
     run(programs / "python", "-m", "pip", "install", "--quiet", wheel, cwd=folder)
     return folder, programs
 
@@ -129,11 +135,16 @@ def test_wheel_has_what_it_needs_and_no_more(dist):
     names = zipfile.ZipFile(dist[1]).namelist()
     information = next(name for name in names if name.endswith("/METADATA")).rpartition("/")[0]
 
-    for needed in ("pinocchio_core/py.typed", "pinocchio_plugins/py.typed", "pinocchio_core/web/openapi.json"):
+    for needed in (
+        "pinocchio_core/py.typed",
+        "pinocchio_plugins/py.typed",
+        "pinocchio_core/web/openapi.json",
+        "pinocchio_core/cli/templates/tox.ini.tmpl",
+    ):
         assert needed in names
     assert f"{information}/licenses/LICENSE" in names
     assert {name.partition("/")[0] for name in names} == {"pinocchio_core", "pinocchio_plugins", information}
-    assert not [name for name in names if "test_" in name or "conftest" in name or "__pycache__" in name]
+    assert not [name for name in names if "/test_" in name or "conftest" in name or "__pycache__" in name]
 
 
 def test_source_distribution_has_what_building_and_testing_needs(dist):
@@ -191,37 +202,75 @@ def test_requirements_of_the_wheels_are_complete(elsewhere):
     assert run(programs / "python", "-m", "pip", "check", cwd=folder).strip() == "No broken requirements found."
 
 
+def test_documented_package_is_the_one_that_the_command_writes(written):
+    shown = dict(re.findall(r"^\*\*`([^`]+)`\*\*\n\n```\w+\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL))
+
+    assert len(shown) == 4
+    assert shown == {name: (written / name).read_text() for name in shown}
+
+
+def test_new_package_is_green_under_tox_as_it_is(written):
+    said = run(sys.executable, "-m", "tox", "run", cwd=written)
+
+    assert "lint: OK" in said
+    assert re.search(r"py3[0-9]+: OK", said)
+
+
 def test_documented_plugin_passes_its_own_tests(with_plugin, written):
     folder, programs = with_plugin
     run(programs / "python", "-m", "pip", "install", "--quiet", "pytest", cwd=folder)
 
-    assert " passed" in run(programs / "python", "-m", "pytest", "-q", written / "tests", cwd=written)
+    assert " passed" in run(programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=written)
 
 
 def test_documented_plugin_is_listed_as_the_document_says(with_plugin):
     folder, programs = with_plugin
-    document = (ROOT / "docs/write-a-plugin.md").read_text()
-    shown = re.search(r"^```\n(active .*?)^```$", document, re.MULTILINE | re.DOTALL)[1]
+    shown = re.search(r"^```\n(active .*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)[1]
 
     assert shown in run(programs / "pinocchio", "plugins", cwd=folder)
 
 
-def test_documented_plugin_is_served_and_enforced(with_plugin):
+def test_documented_plugin_is_served_enforced_and_runs_in_a_turn(with_plugin):
     folder, programs = with_plugin
+    profile, chat = (json.loads(command[command.index("-d") + 1]) for command in _commands("use") if "-d" in command)
+    config = profile["runtime"]["middlewares"][0]["config"]
+    wrong = {"mark": 5, "volume": 11}
 
     with serving(programs, folder) as url:
         _, middlewares = answer_of(f"{url}/api/chat/schemas/middlewares")
-        config = {"mark": 5, "volume": 11}
-        profile = {"slug": "loud", "runtime": {"middlewares": [{"name": "shout", "config": config}]}}
-        refused, problem = answer_of(f"{url}/api/chat/profiles", profile)
-        config.clear()
-        missing, _ = answer_of(f"{url}/api/chat/profiles", profile)
-        config["mark"] = "!!"
+        uses = {"middlewares": [{"name": "acme-shout", "config": wrong}]}
+        refused, problem = answer_of(f"{url}/api/chat/profiles", {**profile, "runtime": uses})
         created, stored = answer_of(f"{url}/api/chat/profiles", profile)
+        answered, turn = answer_of(f"{url}/chat", chat)
 
-    (shout,) = [each for each in middlewares if each["name"] == "shout"]
-    assert (shout["display_name"], shout["description"]) == ("Shout", "Turns answers into capitals.")
+    (shout,) = [each for each in middlewares if each["name"] == "acme-shout"]
+    assert (shout["display_name"], shout["description"]) == ("Acme shout", "Ends every answer with a mark.")
     assert shout["schema"]["properties"]["mark"]["default"] == "!"
-    assert (refused, missing, created) == (400, 400, 201)
+    assert (refused, created, answered) == (400, 201, 200)
     assert [each["field"] for each in problem["errors"]] == ["runtime.middlewares[0].config"] * 2
-    assert stored["extensions"] == {"middleware.shout_config@v1": {"instances": {"default": {"mark": "!!"}}}}
+    assert stored["extensions"] == {"middleware.acme-shout_config@v1": {"instances": {"default": config}}}
+    assert turn["reply"].endswith("!!")
+
+
+def test_next_version_of_the_plugin_is_tried_before_it_is_installed(with_plugin, written, tmp_path):
+    folder, programs = with_plugin
+    following = tmp_path / "next"
+    shutil.copytree(written, following, ignore=shutil.ignore_patterns(".tox", "dist", ".*_cache"))
+    for name, old, new in (
+        ("pyproject.toml", "0.1.0", "0.2.0"),
+        ("src/acme_shout/definition.py", 'maxLength": 3', 'maxLength": 2'),
+    ):
+        text = (following / name).read_text()
+        assert old in text
+        (following / name).write_text(text.replace(old, new))
+    with serving(programs, folder) as url:
+        profile = {"slug": "long", "runtime": {"middlewares": [{"name": "acme-shout", "config": {"mark": "!!!"}}]}}
+        assert answer_of(f"{url}/api/chat/profiles", profile)[0] == 201
+
+    said = run(
+        programs / "pinocchio", "plugins", "check", "--with", following, "--db", "profiles.db", cwd=folder, expect=1
+    )
+
+    assert "acme-shout 0.2.0 in place of 0.1.0" in said
+    assert 'BREAKS         profile "long"' in said
+    assert "acme-shout 0.1.0" in run(programs / "pinocchio", "plugins", cwd=folder)

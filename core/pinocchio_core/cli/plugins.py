@@ -5,6 +5,7 @@ import msgspec
 
 from pinocchio_core.cli.plugin_check import check
 from pinocchio_core.cli.plugin_migrate import migrate
+from pinocchio_core.cli.plugin_new import new
 from pinocchio_core.host.host import Host
 
 
@@ -34,5 +35,5 @@ def plugins(host: Host, as_json: bool) -> None:
         context.exit(1)
 
 
-for _command in (check, migrate):
+for _command in (new, check, migrate):
     plugins.add_command(_command)

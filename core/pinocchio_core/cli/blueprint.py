@@ -1,0 +1,92 @@
+"""The files of a new package with one plugin, made from the templates beside this module."""
+
+import importlib.metadata
+import importlib.util
+import json
+import keyword
+import re
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import PurePosixPath
+from string import Template
+from typing import Final
+
+from pinocchio_core.bootstrap import version
+from pinocchio_core.host.discovery import BUILT_IN
+
+KINDS: Final = {
+    "middleware": "A Pinocchio middleware that ends every answer with a mark.",
+    "engine": "A Pinocchio engine that repeats what was said last.",
+    "tool": "A Pinocchio tool that counts the words of a text.",
+    "extension": "A Pinocchio extension that gives profiles a badge.",
+}
+"""What a package may begin with, and what it then is."""
+
+_NAME: Final = re.compile(r"[a-z](?:[a-z0-9]|[-_](?=[a-z0-9])){0,56}")
+_TEMPLATES: Final = files("pinocchio_core.cli") / "templates"
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A package that is to be made; `name` is that of its distribution, its plugin and what that contributes."""
+
+    name: str
+    kind: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the name cannot be all that."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError("use 1 to 57 of a-z, 0-9, - and _, beginning with a letter, such as acme-shout")
+        if keyword.iskeyword(self.package) or self.package in sys.stdlib_module_names:
+            raise ValueError(f"{self.package} is a word or a module of Python; put a name before it, as in acme-shout")
+        if importlib.util.find_spec(self.package) is not None:
+            raise ValueError(f"a package {self.package} is installed already; choose another name")
+
+    @property
+    def package(self) -> str:
+        """The name that is imported."""
+        return self.name.replace("-", "_")
+
+    def files(self) -> dict[PurePosixPath, str]:
+        """Its files by their path in its folder."""
+        source = PurePosixPath("src", self.package)
+        return {
+            PurePosixPath("pyproject.toml"): self._text("pyproject.toml"),
+            PurePosixPath("tox.ini"): self._text("tox.ini"),
+            PurePosixPath("README.md"): self._text("README.md"),
+            PurePosixPath(".gitignore"): self._text("gitignore"),
+            source / "__init__.py": self._text(f"{self.kind}_init.py"),
+            source / "definition.py": self._text(f"{self.kind}_definition.py"),
+            source / "py.typed": "",
+            PurePosixPath("tests", f"test_{self.package}.py"): self._text(f"{self.kind}_tests.py"),
+        }
+
+    def _text(self, template: str) -> str:
+        return Template((_TEMPLATES / f"{template}.tmpl").read_text(encoding="utf-8")).substitute(
+            name=self.name,
+            package=self.package,
+            title=re.sub(r"[-_]", " ", self.name).capitalize(),
+            description=KINDS[self.kind],
+            requirement=requirement(),
+            source=source_of_this(),
+        )
+
+
+def requirement() -> str:
+    """What a package requires that was made for this version."""
+    major, minor = version().split(".")[:2] if "." in version() else ("0", "0")
+    return f"{BUILT_IN}>={major}.{minor},<{int(major) + 1}"
+
+
+def source_of_this() -> str:
+    """Where pip finds this program: where it was installed from, if that is no index of packages (PEP 610)."""
+    try:
+        origin = importlib.metadata.distribution(BUILT_IN).read_text("direct_url.json")
+        told = json.loads(origin) if origin else {}
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        told = {}
+    url, vcs = told.get("url"), told.get("vcs_info")
+    if not url:
+        return requirement()
+    return f"{BUILT_IN} @ " + (f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url)

@@ -1,0 +1,55 @@
+"""`pinocchio plugins new`: a package of one's own with one plugin, which passes its tests as it is."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from pinocchio_core.cli.blueprint import KINDS, Blueprint
+from pinocchio_core.host.host import Host
+
+
+@click.command()
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="middleware", show_default=True, help="What it has.")
+@click.option("--directory", type=click.Path(path_type=Path), metavar="DIR", help="Its folder; default: NAME, here.")
+@click.pass_obj
+def new(host: Host, /, name: str, kind: str, directory: Path | None) -> None:
+    """Write a package NAME with a plugin of that name, which passes its own tests; then change it into yours.
+
+    Nothing that is there already is overwritten. Exit status: 0 where it is written, 2 where the name cannot be used
+    or the folder exists.
+    """
+    taken = _owner(host, name)
+    if taken:
+        raise click.BadParameter(f"the name is that of a plugin of {taken}", param_hint="NAME")
+    try:
+        blueprint = Blueprint(name, kind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from None
+    target = directory or Path(name)
+    try:
+        target.mkdir(parents=True)
+    except FileExistsError:
+        raise click.BadParameter(f"{target} exists already", param_hint="--directory") from None
+    except OSError as error:
+        raise click.BadParameter(f"{target}: {error.strerror}", param_hint="--directory") from None
+    try:
+        for path, text in blueprint.files().items():
+            file = target / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    click.echo(f"{target}: the package {name} with the {kind} {name}")
+    click.echo(f"  → cd {target} && tox")
+
+
+def _owner(host: Host, name: str) -> str | None:
+    """The distribution whose plugin has this name, or contributes something that has it."""
+    for record, document in zip(host.records, host.documents(), strict=True):
+        contributed = [each for names in document["contributes"].values() for each in names]
+        if name == record.name or name in contributed:
+            return record.distribution
+    return None
