@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pinocchio_agentmode
-from pinocchio_core.cli.blueprint import KINDS, Blueprint, requirement
+from pinocchio_core.cli.blueprint import KINDS, Blueprint, requirement, source_of
 from pinocchio_core.cli.main import build
+from pinocchio_core.domain.slugs import is_middleware_name, middleware_key
 from pinocchio_core.testing import installed, make_host
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +93,7 @@ def test_what_exists_is_not_written_over(tmp_path):
 
     done = new("acme-shout", "--directory", tmp_path / "it")
 
-    assert (done.exit_code, "exists already" in done.stderr) == (2, True)
+    assert (done.exit_code, "exists already" in done.output) == (2, True)
     assert list((tmp_path / "it").iterdir()) == []
 
 
@@ -99,7 +102,7 @@ def test_folder_that_cannot_be_made_is_one_clear_message(tmp_path):
 
     done = new("acme-shout", "--directory", tmp_path / "file" / "it")
 
-    assert (done.exit_code, "Not a directory" in done.stderr) == (2, True)
+    assert (done.exit_code, "Not a directory" in done.output) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +128,42 @@ def test_name_that_cannot_be_used_is_refused(tmp_path, name, says):
     done = new(name, "--directory", tmp_path / "it")
 
     assert done.exit_code == 2
-    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert says in " ".join(done.output.replace("│", " ").split())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_name_of_an_installed_distribution_is_known_by_its_package():
     with pytest.raises(ValueError, match="a package pinocchio_agentmode is installed already"):
         Blueprint("pinocchio-agentmode", "tool")
+
+
+@given(st.text("ab1-_.A é", max_size=60))
+def test_name_that_is_accepted_can_be_everything_it_is_used_for(name):
+    try:
+        files = Blueprint(name, "extension").files()
+    except ValueError:
+        return
+    project = tomllib.loads(next(text for path, text in files.items() if path.name == "pyproject.toml"))["project"]
+    (package,) = project["entry-points"]["pinocchio.plugins"].values()
+
+    assert project["name"] == name
+    assert package.isidentifier()
+    assert is_middleware_name(name)
+    assert len(str(middleware_key(name, 99999))) <= 140
+
+
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        (None, requirement()),
+        ("no JSON", requirement()),
+        ('{"url": "file:///x", "dir_info": {"editable": true}}', "pinocchio-webchat @ file:///x"),
+        ('{"url": "file:///x/a.whl", "archive_info": {}}', "pinocchio-webchat @ file:///x/a.whl"),
+        (
+            '{"url": "https://host/r.git", "vcs_info": {"vcs": "git", "commit_id": "12ab"}}',
+            "pinocchio-webchat @ git+https://host/r.git@12ab",
+        ),
+    ],
+)
+def test_tox_finds_the_program_where_it_was_installed_from(origin, source):
+    assert source_of(origin) == source

@@ -69,7 +69,7 @@ class Blueprint:
             title=re.sub(r"[-_]", " ", self.name).capitalize(),
             description=KINDS[self.kind],
             requirement=requirement(),
-            source=source_of_this(),
+            source=source_of(_origin()),
         )
 
 
@@ -79,14 +79,20 @@ def requirement() -> str:
     return f"{BUILT_IN}>={major}.{minor},<{int(major) + 1}"
 
 
-def source_of_this() -> str:
-    """Where pip finds this program: where it was installed from, if that is no index of packages (PEP 610)."""
+def source_of(origin: str | None) -> str:
+    """What pip installs this program from: what its `direct_url.json` says (PEP 610), else an index of packages."""
     try:
-        origin = importlib.metadata.distribution(BUILT_IN).read_text("direct_url.json")
-        told = json.loads(origin) if origin else {}
-    except (importlib.metadata.PackageNotFoundError, ValueError):
+        told = json.loads(origin or "{}")
+    except ValueError:
         told = {}
     url, vcs = told.get("url"), told.get("vcs_info")
     if not url:
         return requirement()
     return f"{BUILT_IN} @ " + (f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url)
+
+
+def _origin() -> str | None:
+    try:
+        return importlib.metadata.distribution(BUILT_IN).read_text("direct_url.json")
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -20,7 +20,9 @@ def plugins(host: Host, as_json: bool) -> None:
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
         if as_json:
-            raise click.UsageError(f"--json of the list; write pinocchio plugins {context.invoked_subcommand} --json")
+            raise click.UsageError(
+                f"--json is of the list; write pinocchio plugins {context.invoked_subcommand} --json"
+            )
         return
     documents = host.documents()
     if as_json:
