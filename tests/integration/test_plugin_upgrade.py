@@ -239,3 +239,20 @@ def test_plugins_without_a_command_lists_them_as_before():
 
     assert [each["name"] for each in json.loads(listed.stdout)] == ["Plugin"]
     assert pinocchio(OLD, "--json", "check").exit_code == 2
+
+
+def test_doctor_says_whose_configs_are_for_another_version(database):
+    def configs(plugin):
+        host = make_host(plugin)
+        arguments = ["profiles", "doctor", "--profile-registry-db", str(database), "--json"]
+        done = CliRunner().invoke(build(host), arguments, obj=host)
+        (check,) = [each for each in json.loads(done.stdout)["checks"] if each["name"] == "configs"]
+        return check
+
+    assert configs(OLD)["state"] == "ok"
+    for plugin in (NEW, BARE):
+        found = configs(plugin)
+        assert found["state"] == "warning"
+        assert 'profile "good"' in found["detail"]
+        assert 'profile "bare"' not in found["detail"]
+        assert "pinocchio plugins migrate" in found["next_step"]

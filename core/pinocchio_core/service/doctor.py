@@ -10,9 +10,11 @@ from typing import Final, Literal
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.config_migration import ConfigMigration
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.backup import list_backups
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database
+from pinocchio_core.store.documents import stored_documents
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.files import loose_permissions, real_path, require_plain_file
 from pinocchio_core.store.keeper import wal_bytes
@@ -20,6 +22,7 @@ from pinocchio_core.store.labels import LOST_LABELS
 from pinocchio_core.store.library import Connection, connected, library, library_text
 from pinocchio_core.store.migrations import FIRST_WITH_LABELS
 from pinocchio_core.store.presence import servers_with
+from pinocchio_core.store.rows import readable
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -69,6 +72,7 @@ def diagnose(
     yield _database(found)
     yield _rows(found)
     yield _refused(found)
+    yield _configs(path if found.layout else None, host)
     yield from _readings(dsn, path, registry)
     yield _servers(servers)
     yield _log(real, wal, servers)
@@ -101,6 +105,19 @@ def _refused(found: Inspection) -> Check:
         step = "install the missing plugin, or change the profile; it is served as it is"
         return Check("profiles", "warning", "would be refused: " + _several(found.refused), step)
     return Check("profiles", "ok", "the installed plugins accept all of them")
+
+
+def _configs(path: Path | None, host: Host) -> Check:
+    migration, outdated = ConfigMigration(host.catalog), []
+    for document in stored_documents(path) if path else ():
+        profile = None if document.label else readable(document.row)
+        found = migration.of(profile) if profile else None
+        if found and (found.reason or found.failures or found.left_behind):
+            outdated.append(f'profile "{document.row.slug}" in registry "{document.row.registry}"')
+    if outdated:
+        step = "`pinocchio plugins check` says more, `pinocchio plugins migrate` carries them over"
+        return Check("configs", "warning", "for another version of their middleware: " + _several(outdated), step)
+    return Check("configs", "ok", "all are for the installed versions of their middlewares")
 
 
 def _readings(dsn: Dsn, path: Path, registry: str) -> Iterator[Check]:
