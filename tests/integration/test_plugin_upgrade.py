@@ -222,6 +222,28 @@ def test_migrate_says_which_profiles_are_read_only_or_refused_by_a_hook(database
     assert [row[0] for row in revisions(database)] == ["good", "long", "bare", "good", "loud"]
 
 
+def test_migrate_goes_on_from_what_another_program_wrote_meanwhile(database):
+    meanwhile = []
+
+    def interrupted(config, from_version):
+        if not meanwhile:
+            meanwhile.append(config)
+            program = assemble(make_host(OLD), dsn_of_path(str(database)), default_registry="default")
+            try:
+                assert TestApp(program).patch(f"{PROFILES}/good", {"description": "new"}).status == 200
+            finally:
+                program.close()
+        return renamed(config, from_version)
+
+    done = json.loads(pinocchio(plugin(2, V2, interrupted), "migrate", "--db", database, "--json").stdout)
+
+    assert (done[0]["slug"], done[0]["version"], done[0]["problems"]) == ("good", 3, [])
+    assert [row[:3] for row in revisions(database)[3:]] == [("good", 2, "update"), ("good", 3, "update")]
+    with closing(sqlite3.connect(database)) as connection:
+        ((description,),) = connection.execute("SELECT description FROM profiles WHERE slug = 'good'").fetchall()
+    assert description == "new"
+
+
 def test_migrate_does_not_make_a_database(tmp_path):
     done = pinocchio(NEW, "migrate", "--db", tmp_path / "none.db")
 
