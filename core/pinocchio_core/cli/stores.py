@@ -12,8 +12,8 @@ from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.health import RowHealth
-from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.settings import DEFAULT_REGISTRY, parse_store
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.opening import open_database
@@ -67,7 +67,7 @@ def _closed(dsn: Dsn) -> Iterator[Store]:
 @contextmanager
 def writable_profiles(
     host: Host, profile_registry_db: str | None, profile_registry_dsn: str | None
-) -> Iterator[tuple[Store, ProfileService]]:
+) -> Iterator[tuple[Store, ProfileWrites]]:
     """The store, to be written the way that requests are; plugins are told as when a server starts and stops.
 
     Raises:
@@ -82,7 +82,7 @@ def writable_profiles(
         host.startup(StartupInfo(version=version(), default_registry=DEFAULT_REGISTRY, database_path=dsn.path))
         host.require_sound()
         health = RowHealth(store, Validation(host))
-        yield store, ProfileService(store, host, health, default_registry=DEFAULT_REGISTRY)
+        yield store, ProfileWrites(store, host, health, default_registry=DEFAULT_REGISTRY)
     finally:
         host.shutdown()
         store.close()

@@ -104,8 +104,10 @@ class ConfigMigration:
         problems: list[Problem] = []
         for slot, config in configs.items():
             outcome = self._called(older, config)
-            if isinstance(outcome, str):
-                problems.append(Problem(field=paths.join("extensions", older.key, "instances", slot), reason=outcome))
+            wrong = [outcome] if isinstance(outcome, str) else [str(each) for each in older.entry.problems(outcome)]
+            if wrong or isinstance(outcome, str):
+                field = paths.join("extensions", older.key, "instances", slot)
+                problems += [Problem(field=field, reason=reason) for reason in wrong]
             else:
                 carried[slot] = outcome
         return carried, problems

@@ -18,10 +18,10 @@ from pinocchio_core.errors import (
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.config_migration import ConfigMigration
 from pinocchio_core.service.drafts import changed
-from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.requests import PatchProfile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.rows import Author, StoredProfile
 from pinocchio_core.store.scan import RowScan
 from pinocchio_core.store.store import Store
@@ -56,7 +56,7 @@ class Upgrading:
                 upgraded, request = plan
                 yield structs.replace(upgraded, problems=upgraded.problems or self._problems(row, request))
 
-    def applied(self, service: ProfileService, *, author: Author) -> Iterator[Upgraded]:
+    def applied(self, service: ProfileWrites, *, author: Author) -> Iterator[Upgraded]:
         """Carry over what there is, each profile through the ordinary way of a write."""
         for row in self._rows():
             upgraded = self._applied(row, service, author)
@@ -92,13 +92,13 @@ class Upgrading:
         if profile.policy.read_only:
             return _problems_of(ProfileReadOnly(row.registry, row.slug))
         try:
-            asked = self._validation.request(request, PatchProfile, target=_target(row))
-            self._validation.whole(changed(profile, asked, self._validation.catalog), configs_too=True)
+            asked = self._validation.request(request, PatchProfile, target=_target(row), stored=lambda _: profile)
+            self._validation.change(changed(profile, asked, self._validation.catalog), profile)
         except PinocchioError as error:
             return _problems_of(error)
         return ()
 
-    def _applied(self, row: StoredProfile, service: ProfileService, author: Author) -> Upgraded | None:
+    def _applied(self, row: StoredProfile, service: ProfileWrites, author: Author) -> Upgraded | None:
         found: StoredProfile | None = row
         while found:
             plan = self._plan(found)
@@ -106,13 +106,13 @@ class Upgrading:
                 return plan and plan[0]
             upgraded, request = plan
             try:
-                outcome = service.patch(_target(row), request, author=replace(author, reason=upgraded.reason))
+                outcome = service.write("update", _target(row), request, author=replace(author, reason=upgraded.reason))
             except VersionConflict:
                 found = self._scan.profile((row.registry, row.slug))
             except PinocchioError as error:
                 return structs.replace(upgraded, problems=_problems_of(error))
             else:
-                return structs.replace(upgraded, version=outcome.row.version)
+                return structs.replace(upgraded, version=outcome.version)
         return None
 
 
