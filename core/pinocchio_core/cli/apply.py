@@ -1,11 +1,8 @@
 """`pinocchio profiles apply | import`: files into a database, all of them or nothing."""
 
-import getpass
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,10 @@ import click
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import store_options
 from pinocchio_core.cli.plan import files_argument, plan_document, planned, print_plan, prune_option
+from pinocchio_core.cli.stores import cli_author, writable_store
 from pinocchio_core.errors import SettingsError, StoreUnavailable
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.applying import Applying
-from pinocchio_core.settings import parse_store
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.presence import Presence
-from pinocchio_core.store.store import Store
 
 confirm_option = click.option("--confirm", is_flag=True, help="Do not ask; needed where nobody could answer.")
 reason_option = click.option("--reason", metavar="TEXT", help="Why; kept in the history with every change.")
@@ -80,13 +74,13 @@ def _apply(
     reason: str | None,
     as_json: bool,
 ) -> None:
-    with _writable_store(where) as store:
+    with writable_store(**where) as store:
         made = planned(store, host, files, prune=prune, as_json=as_json)
         if not as_json:
             print_plan(made)
         if made.steps and not confirm:
             _ask(as_json=as_json)
-        Applying(store, host, actor=f"cli:{_login_name()}", reason=reason).apply(made)
+        Applying(store, host, actor=cli_author().actor, reason=reason).apply(made)
         if made.steps:
             with suppress(StoreUnavailable):  # a server that has it open does it later
                 store.database.checkpoint(wait_ms=_CHECKPOINT_MS)
@@ -102,29 +96,3 @@ def _ask(*, as_json: bool) -> None:
     if not click.confirm("Apply this plan?", err=True):
         click.echo("nothing was written", err=True)
         raise SystemExit(1)
-
-
-@contextmanager
-def _writable_store(where: dict[str, Any]) -> Iterator[Store]:
-    """The store, which must be there, to write it; nobody restores it meanwhile."""
-    dsn = parse_store(where["profile_registry_db"], where["profile_registry_dsn"])
-    if dsn.path is None:
-        raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
-    if not dsn.read_only:
-        dsn = replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})
-    database = open_database(dsn).database
-    presence = Presence(database.dsn.path) if database.dsn.path and not database.read_only else None
-    store = Store(database)
-    try:
-        yield store
-    finally:
-        store.close()
-        if presence:
-            presence.close()
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"

@@ -9,15 +9,12 @@ import msgspec
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import default_registry_option, registry_option, store_options
 from pinocchio_core.cli.refusals import every_problem_told
-from pinocchio_core.cli.stores import cli_author, opened_store, writable_store
+from pinocchio_core.cli.stores import cli_author, opened_store, writable_profiles
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import printable
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.history import PAGE, HistoryService
 from pinocchio_core.service.targets import Target
-from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.settings import parse_registry
 
 
@@ -103,10 +100,7 @@ def restore_version(
 
     The installed plugins check it as they check any write. Servers that have the database open serve it at once.
     """
-    host.require_sound()
-    with writable_store(**where) as store, every_problem_told():
-        health = RowHealth(store, Validation(host))
-        writes = ProfileWrites(store, host, health, default_registry=parse_registry(default_registry))
+    with writable_profiles(host, parse_registry(default_registry), **where) as (_, writes), every_problem_told():
         body = msgspec.json.encode({} if reason is None else {"reason": reason})
         row = writes.restore(Target(slug=slug, registry=registry), version, body, author=cli_author()).row
     if as_json:

@@ -1,6 +1,5 @@
 """`pinocchio plugins migrate`: configs that are stored for an older version of a middleware, carried over."""
 
-import getpass
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +8,11 @@ import msgspec
 
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import database_options
-from pinocchio_core.cli.stores import opened_store, writable_profiles
+from pinocchio_core.cli.stores import cli_author, opened_store, writable_profiles
 from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrading import Upgraded, Upgrading
-from pinocchio_core.store.rows import Author
+from pinocchio_core.settings import DEFAULT_REGISTRY
 
 
 @click.command()
@@ -28,14 +27,13 @@ def migrate(host: Host, /, dry_run: bool, as_json: bool, **where: Any) -> None:
     already is left alone. Exit status: 0 where every profile is carried over, 1 where one is not, 2 where the command
     is wrong.
     """
-    host.require_sound()
-    author = Author(actor=f"cli:{getpass.getuser()}", source="cli")
     if dry_run:
+        host.require_sound()
         with opened_store(**where) as store:
             done = _told(Upgrading(store, host).planned(), as_json=as_json, verb="would migrate")
     else:
-        with writable_profiles(host, **where) as (store, service):
-            done = _told(Upgrading(store, host).applied(service, author=author), as_json=as_json, verb="migrated")
+        with writable_profiles(host, DEFAULT_REGISTRY, **where) as (store, writes):
+            done = _told(Upgrading(store, host).applied(writes, author=cli_author()), as_json=as_json, verb="migrated")
     if any(each.problems for each in done):
         click.get_current_context().exit(1)
 

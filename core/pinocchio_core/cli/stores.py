@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -14,9 +14,10 @@ from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.settings import DEFAULT_REGISTRY, parse_store
+from pinocchio_core.settings import parse_store
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.presence import Presence
 from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
 
@@ -33,10 +34,36 @@ def opened_store(profile_registry_db: str | None, profile_registry_dsn: str | No
 
 @contextmanager
 def writable_store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
-    """The store to write to, which must be there already; as `opened_store` otherwise. Servers may have it open."""
+    """The store to write to, which must be there already; as `opened_store` otherwise.
+
+    Servers may have it open, and nobody restores it meanwhile.
+    """
     dsn = _dsn(profile_registry_db, profile_registry_dsn)
-    with _closed(dsn if dsn.read_only else replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})) as store:
+    writable = dsn if dsn.read_only else replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})
+    with _closed(writable) as store, ExitStack() as present:
+        path = store.database.dsn.path
+        if path is not None and not store.database.read_only:
+            present.enter_context(closing(Presence(path)))
         yield store
+
+
+@contextmanager
+def writable_profiles(host: Host, default_registry: str, **where: str | None) -> Iterator[tuple[Store, ProfileWrites]]:
+    """The store, to be written the way that requests are; plugins are told as when a server starts and stops.
+
+    Raises:
+        StartupError: there is no such database, or it cannot be opened, or a plugin fails.
+    """
+    host.require_sound()
+    with writable_store(**where) as store:
+        path = store.database.dsn.path
+        try:
+            host.startup(StartupInfo(version=version(), default_registry=default_registry, database_path=path))
+            host.require_sound()
+            health = RowHealth(store, Validation(host))
+            yield store, ProfileWrites(store, host, health, default_registry=default_registry)
+        finally:
+            host.shutdown()
 
 
 def cli_author() -> Author:
@@ -61,28 +88,4 @@ def _closed(dsn: Dsn) -> Iterator[Store]:
     try:
         yield store
     finally:
-        store.close()
-
-
-@contextmanager
-def writable_profiles(
-    host: Host, profile_registry_db: str | None, profile_registry_dsn: str | None
-) -> Iterator[tuple[Store, ProfileWrites]]:
-    """The store, to be written the way that requests are; plugins are told as when a server starts and stops.
-
-    Raises:
-        StartupError: there is no such database, or it cannot be opened, or a plugin fails.
-    """
-    dsn = parse_store(profile_registry_db, profile_registry_dsn)
-    if dsn.path is None:
-        raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
-    uri = dsn.uri_parameters if dsn.read_only else {**dsn.uri_parameters, "mode": "rw"}
-    store = Store(open_database(replace(dsn, uri_parameters=uri)).database)
-    try:
-        host.startup(StartupInfo(version=version(), default_registry=DEFAULT_REGISTRY, database_path=dsn.path))
-        host.require_sound()
-        health = RowHealth(store, Validation(host))
-        yield store, ProfileWrites(store, host, health, default_registry=DEFAULT_REGISTRY)
-    finally:
-        host.shutdown()
         store.close()

@@ -18,7 +18,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LOOKS_LIKE_MORE = re.compile(r"[-+.0-9]")
-_OLD_KEYWORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "=", "<<"})
+_OLD_KEYWORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "=", "<<", "!", "&", "*"})
 _LONGEST_NUMBER = 400
 
 encode_text = json.JSONEncoder(ensure_ascii=False).encode

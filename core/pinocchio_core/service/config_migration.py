@@ -15,7 +15,6 @@ from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import parse_extension_key
 from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
-from pinocchio_core.host.defaults import masked
 from pinocchio_core.host.loader import reason_of
 
 LIMIT_S: Final = 5.0
@@ -172,10 +171,10 @@ def _left_behind(profile: Profile, older: _Older, left: dict[str, Any]) -> Itera
 
 def _changes(older: _Older, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Operation]:
     yield {"op": "move", "from": paths.pointer(("extensions", older.key)), "path": _place(older.entry)}
-    schema = older.entry.schema.schema
+    masked = older.entry.schema.masked
     for slot, config in sorted(after.items()):
         # what was secret before is not known any more, so nothing is told of what was there before
-        for operation in patch_between(masked(schema, before[slot]), masked(schema, config)):
+        for operation in patch_between(masked(before[slot]), masked(config)):
             yield operation | {"path": _place(older.entry, "instances", slot) + operation["path"]}
 
 

@@ -95,22 +95,8 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/api/chat/batch", BatchResource(BatchService(writes), metrics))
     _route_history(app, store, writes, metrics, root=root)
     resolving = ResolveService(store, host, parts.operator, default_registry=default_registry)
-    chats = ChatService(
-        resolving,
-        defaults,
-        parts.conversations,
-        host,
-        choice=parts.engine,
-        rules=parts.turns,
-        observe=turns.observe,
-    )
-    chat = ChatResource(chats, default_registry=default_registry)
-    conversations = ConversationsResource(ConversationService(parts.conversations))
-    app.add_route(f"{root}/chat", chat)
-    app.add_route(f"{root}/chat/{{slug}}", chat)
+    _route_chats(app, parts, resolving, defaults, turns, root=root)
     app.add_route(f"{root}/api/chat/changes", ChangesResource(ChangeFeed(store.database), parts.follower))
-    app.add_route(f"{root}/api/chat/conversations", conversations)
-    app.add_route(f"{root}/api/chat/conversations/{{conv_id}}", conversations, suffix="one")
     app.add_route(f"{root}/api/chat/schemas/engines", FixedJsonResource(host.catalog.engines_json()))
     app.add_route(f"{root}/api/chat/profiles/{{slug}}/resolve", ResolutionResource(resolving))
     app.add_route(f"{root}/api/chat/profile", CurrentResource(defaults))
@@ -124,6 +110,26 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups, parts.follower))
     app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
     return app
+
+
+def _route_chats(
+    app: App, parts: Parts, resolving: ResolveService, defaults: DefaultService, turns: TurnMetrics, *, root: str
+) -> None:
+    chats = ChatService(
+        resolving,
+        defaults,
+        parts.conversations,
+        parts.host,
+        choice=parts.engine,
+        rules=parts.turns,
+        observe=turns.observe,
+    )
+    chat = ChatResource(chats, default_registry=defaults.default_registry)
+    app.add_route(f"{root}/chat", chat)
+    app.add_route(f"{root}/chat/{{slug}}", chat)
+    conversations = ConversationsResource(ConversationService(parts.conversations))
+    app.add_route(f"{root}/api/chat/conversations", conversations)
+    app.add_route(f"{root}/api/chat/conversations/{{conv_id}}", conversations, suffix="one")
 
 
 def _route_history(app: App, store: Store, writes: ProfileWrites, metrics: Metrics, *, root: str) -> None:
