@@ -35,6 +35,21 @@ def test_profiles_are_searched_by_middleware(filled):
     assert slugs(filled.get(f"{PROFILES}?middleware=sql&tag=here")) == []
 
 
+def test_profiles_are_searched_by_label_and_a_moved_label_is_another_list(filled):
+    assert filled.request("PUT", f"{PROFILES}/one/labels/live", {"version": 1}).status == 201
+    assert filled.request("PUT", f"{PROFILES}/two/labels/live", {"version": 1}).status == 201
+    assert filled.request("PUT", f"{PROFILES}/two/labels/other", {"version": 1}).status == 201
+    asked = f"{PROFILES}?label=%20Live&limit=5"
+    found = filled.get(asked)
+    assert (slugs(found), found.headers["x-total-count"]) == (["one", "two"], "2")
+    assert slugs(filled.get(f"{asked}&middleware=sqlite")) == ["one"]
+    known = {"if_none_match": found.headers["etag"]}
+    assert filled.get(asked, **known).status == 304
+    assert filled.delete(f"{PROFILES}/one/labels/live").status == 204
+    again = filled.get(asked, **known)
+    assert (again.status, slugs(again)) == (200, ["two"])
+
+
 @pytest.mark.parametrize("form", ["{ms}", "2020-01-01T00:00:00Z", "2020-01-01t00:00:00.25+02:00"])
 def test_profiles_are_searched_by_when_they_were_changed(filled, form):
     since = form.format(ms=filled.get(f"{PROFILES}/two").json["metadata"]["updated_at_ms"])

@@ -74,7 +74,11 @@ class ProfileService:
         states = self._health.findings.of(registry).states
         return self._store.list_profiles(registry, head.default_profile_slug, wanted, states)
 
-    def list_etag(self, registry: str, head: RegistryHead) -> str:
-        """A validator of every list of a registry's profiles: the registry's, and what is known of its rows."""
+    def list_etag(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> str:
+        """A validator of a list of a registry's profiles: the registry's, and what is known of its rows.
+
+        Moves of labels do not change the registry, so that lists which ask for a label have a mark of these too.
+        """
         mark = self._health.findings.of(registry).mark
-        return f'{head.etag[:-1]}-{mark:x}"' if mark else head.etag
+        etag = f'{head.etag[:-1]}-{mark:x}"' if mark else head.etag
+        return f'{etag[:-1]}-label-{self._store.labels.last_move():x}"' if wanted.label else etag

@@ -31,6 +31,10 @@ class Facts:
         """Set a fact; only inside `Database.write`."""
         self._database.run(_WRITE, (name, msgspec.json.encode(value).decode(), at_ms))
 
+    def keep_only(self, name: str) -> None:
+        """Forget every other fact; only inside `Database.write`."""
+        self._database.run("DELETE FROM server_facts WHERE name <> ?", (name,))
+
     def version_floor(self) -> int:
         """The version that every new one is above."""
         return int(self.read(VERSION_FLOOR) or 0)

@@ -31,6 +31,8 @@ class ProfileFilter:
     tag: str = ""
     middleware: str = ""
     """The name of one that the profile uses."""
+    label: str = ""
+    """One that the profile has, as it is stored."""
     changed_since_ms: int | None = None
 
 
@@ -95,6 +97,15 @@ def _conditions(database: Database, registry: str, wanted: ProfileFilter) -> Ite
     for kind, term in ((TAG, wanted.tag), (MIDDLEWARE, wanted.middleware)):
         if term:
             yield _of_term(registry, kind, term)
+    if wanted.label:
+        yield _Condition(
+            "SELECT slug FROM profile_labels WHERE registry_slug = ? AND label = ?",
+            (registry, wanted.label),
+            "EXISTS (SELECT 1 FROM profile_labels l WHERE l.registry_slug = p.registry_slug AND l.slug = p.slug"
+            " AND l.label = ?)",
+            (wanted.label,),
+            in_order=True,
+        )
     if wanted.text:
         yield _of_text(database, registry, lowered(wanted.text))
     if wanted.changed_since_ms is not None:

@@ -25,6 +25,7 @@ _MOVES = (
     " CAST(reason AS TEXT), CAST(at_ms AS INTEGER) FROM profile_label_moves"
     " WHERE registry_slug = ? AND slug = ? AND label = ? ORDER BY seq DESC LIMIT ?"
 )
+_LAST_MOVE = "SELECT coalesce(max(seq), 0) FROM profile_label_moves"
 _RECORD = (
     "INSERT INTO profile_label_moves (registry_slug, slug, label, version, protected, actor, source, reason, at_ms)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -107,6 +108,10 @@ class LabelStore:
         """Where a label has pointed, the newest first; also that of one that was removed."""
         rows = self._database.rows(_MOVES, (registry, slug, label, limit))
         return [LabelMove(version, bool(protected), *others) for version, protected, *others in rows]
+
+    def last_move(self) -> int:
+        """A number that is higher after each change of any label."""
+        return int(self._database.rows(_LAST_MOVE)[0][0])
 
     def put(
         self,

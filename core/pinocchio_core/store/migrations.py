@@ -80,6 +80,7 @@ _HISTORY = (
         updated_by TEXT NOT NULL,
         PRIMARY KEY (registry_slug, slug, label)
     )""",
+    "CREATE INDEX profile_labels_by_name ON profile_labels (registry_slug, label, slug)",
     """CREATE TABLE profile_label_moves (
         seq INTEGER PRIMARY KEY,
         registry_slug TEXT NOT NULL,

@@ -142,7 +142,9 @@ def _set_floor(ready: Path, floor: int, now: datetime) -> None:
     opened = open_database(dsn_of_path(str(ready)))
     try:
         with opened.database.write():
-            Facts(opened.database).write(VERSION_FLOOR, floor, int(now.timestamp() * 1000))
+            facts = Facts(opened.database)
+            facts.write(VERSION_FLOOR, floor, int(now.timestamp() * 1000))
+            facts.keep_only(VERSION_FLOOR)  # what servers told each other before holds no more, such as who has a lease
             WebhookCursors(opened.database).lose()
         opened.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:

@@ -27,13 +27,15 @@ def filter_of(req: falcon.Request) -> tuple[ProfileFilter, list[Problem]]:
     """Which profiles a list is to show, and what is wrong with the query."""
     problems: list[Problem] = []
     limit = codec.number(req, "limit", 1, limits.MAX_PAGE, problems)
-    after, text, tag, middleware = (codec.query(req, name) or "" for name in ("after", "q", "tag", "middleware"))
+    names = ("after", "q", "tag", "middleware", "label")
+    after, text, tag, middleware, label = (codec.query(req, name) or "" for name in names)
     wanted = ProfileFilter(
         limit=limit,
         after=fold(after),
         text=text,
         tag=tag,
         middleware=trim(middleware),
+        label=fold(label),
         changed_since_ms=_moment(req, "changed_since", problems),
     )
     return wanted, problems

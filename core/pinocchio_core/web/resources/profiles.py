@@ -13,7 +13,7 @@ from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
 
 COLLECTION = "/api/chat/profiles"
-FILTERS = ("limit", "q", "tag", "middleware", "changed_since")
+FILTERS = ("limit", "q", "tag", "middleware", "label", "changed_since")
 
 
 class ProfilesResource(Resource):
@@ -29,7 +29,7 @@ class ProfilesResource(Resource):
         """The list, whole or a page of it."""
         wanted, problems = queries.filter_of(req)
         registry, head = self._profiles.head(codec.target_of(req, problems=problems))
-        if codec.not_modified(req, resp, self._profiles.list_etag(registry, head)):
+        if codec.not_modified(req, resp, self._profiles.list_etag(registry, head, wanted)):
             return
         page = self._profiles.list(registry, head, wanted)
         if page.more:
