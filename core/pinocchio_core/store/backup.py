@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +19,7 @@ from pinocchio_core.store.checks import Inspection, Judge, Progress, inspect_dat
 from pinocchio_core.store.faults import fault_of
 from pinocchio_core.store.files import create_file, sync_folder
 from pinocchio_core.store.library import connected, library, sqlite_version
-from pinocchio_core.store.unarchive import rebuild
+from pinocchio_core.store.unarchive import as_database
 
 Format = Literal["database", "archive"]
 """A copy of the file, or a portable archive."""
@@ -158,14 +157,9 @@ def verify(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge 
 
 def _inspected(path: Path, *, progress: Progress, judge: Judge | None = None) -> Inspection:
     """What is in a database, or in the one that an archive comes to."""
-    if not is_archive(path):
-        return inspect_database(path, progress=progress, judge=judge)
-    with tempfile.TemporaryDirectory(prefix="pinocchio-verify-") as folder:
-        rebuilt = Path(folder) / "profiles.db"
-        create_file(rebuilt)
-        rebuild(path, rebuilt)
-        found = inspect_database(rebuilt, progress=progress, judge=judge)
-    return replace(found, path=path, size_bytes=path.stat().st_size)
+    with as_database(path) as database:
+        found = inspect_database(database, progress=progress, judge=judge)
+    return found if database == path else replace(found, path=path, size_bytes=path.stat().st_size)
 
 
 def read_manifest(backup: Path) -> Manifest | None:

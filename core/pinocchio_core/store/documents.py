@@ -8,6 +8,7 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.checks import layout_of, one_moment, profile_rows, tables_of
 from pinocchio_core.store.library import Connection
 from pinocchio_core.store.rows import StoredProfile, checksum
+from pinocchio_core.store.unarchive import as_database
 
 _LABELLED = (
     "SELECT r.registry_slug, r.slug, CAST(r.payload_json AS BLOB), r.version, l.label"
@@ -31,7 +32,7 @@ def stored_documents(path: Path) -> Iterator[StoredDocument]:
     Raises:
         DatabaseRefused: it cannot be read, or has the layout of the original program.
     """
-    with one_moment(path) as connection:
+    with as_database(path) as database, one_moment(database) as connection:
         if layout_of(path, connection) == 0:
             raise DatabaseRefused(
                 f"{path} has the layout of the original program", next_step="start a server on it once, or on a copy"

@@ -1,5 +1,6 @@
 """A database from a portable archive, line by line; whatever is wrong with a line is said with its number."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +20,14 @@ from pinocchio_core.store.archive import (
     Record,
     check_of,
     columns_of,
+    is_archive,
     sealed,
     value_of,
 )
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.faults import faults
+from pinocchio_core.store.files import create_file
 from pinocchio_core.store.library import connected
 from pinocchio_core.store.migrations import LATEST, migrate
 from pinocchio_core.store.original import LAYOUT
@@ -63,6 +66,23 @@ class _Lines:
             f"{self._path} cannot be read as an archive, line {max(self.number, 1)}: {reason}",
             next_step="take another backup; nothing was changed",
         ) from cause
+
+
+@contextmanager
+def as_database(path: Path) -> Iterator[Path]:
+    """A database or a copy of one as it is; for an archive the database that it comes to, while the block runs.
+
+    Raises:
+        DatabaseRefused: as `rebuild`.
+    """
+    if not is_archive(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="pinocchio-archive-") as folder:
+        rebuilt = Path(folder) / "profiles.db"
+        create_file(rebuilt)
+        rebuild(path, rebuilt)
+        yield rebuilt
 
 
 def rebuild(archive: Path, database: Path) -> None:

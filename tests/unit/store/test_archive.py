@@ -21,6 +21,7 @@ from pinocchio_core.store.archive import (
     write_archive,
 )
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.documents import stored_documents
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.library import connected
 from pinocchio_core.store.migrations import LATEST, migrate
@@ -296,3 +297,8 @@ def test_full_text_indexes_are_made_again(store):
         assert store.database.rows("SELECT rowid FROM words WHERE words MATCH 'two'") == []
         make_indexes_again(store.database)
     assert store.database.rows("SELECT rowid FROM words WHERE words MATCH 'two'") == [(7,)]
+
+
+def test_the_documents_of_an_archive_are_those_of_its_database(store, add, path, archive):
+    assert [one.row.document for one in stored_documents(archive)]
+    assert list(stored_documents(archive)) == list(stored_documents(path))
