@@ -4,7 +4,6 @@ import base64
 import binascii
 import re
 import stat
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +87,8 @@ def read_endpoints(path: Path) -> tuple[Endpoint, ...]:
 
 
 def _entries(path: Path) -> list[Any]:
+    import tomllib  # few servers have such a file
+
     try:
         text = path.read_text(encoding="utf-8")
         document = msgspec.json.decode(text) if path.suffix == ".json" else tomllib.loads(text)

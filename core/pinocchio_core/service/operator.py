@@ -5,7 +5,6 @@ Everything is checked when the program starts, so that a slip is a message then 
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +81,8 @@ class OperatorConfigs:
         return entry
 
     def _of_file(self, path: Path) -> Iterator[_Setting]:
+        import tomllib  # few servers have such a file
+
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -3,6 +3,10 @@
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError
+from jsonschema_specifications import REGISTRY
 
 from pinocchio_core.host.schemas import CompiledSchema
 from pinocchio_core.host.screening import MAX_SCHEMA_NODES, fault_of
@@ -63,6 +67,38 @@ def test_screening_refuses_what_is_no_object(schema):
 )
 def test_screening_refuses_what_is_not_valid_and_says_where(schema, where):
     assert fault_of(schema).startswith(f"not valid draft 2020-12 {where}")
+
+
+KEYWORDS = {
+    *Draft202012Validator.META_SCHEMA["properties"],
+    *(
+        name
+        for each in REGISTRY.values()
+        if "2020-12/meta" in each.id()
+        for name in each.contents.get("properties", ())
+    ),
+} - {"$schema", "$id", "$ref", "$dynamicRef", "$vocabulary"}
+VALUES = st.none() | st.booleans() | st.integers(-1, 2) | st.floats(0, 2) | st.sampled_from(["object", "x", "^a", ""])
+SCHEMAS = st.recursive(
+    VALUES,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(sorted(KEYWORDS)) | st.just("x-own"), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(KEYWORDS)), SCHEMAS, min_size=1, max_size=3))
+def test_screening_takes_for_valid_what_the_metaschema_does(schema):
+    try:
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
+    except SchemaError:
+        assert fault_of(schema).startswith("not valid draft 2020-12")
+    else:
+        assert not fault_of(schema).startswith("not valid draft 2020-12")
 
 
 def test_screening_cuts_what_it_quotes():
