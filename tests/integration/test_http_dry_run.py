@@ -38,7 +38,7 @@ def dump():
     def read(app):
         database = app.program.store.database
         tables = [row[0] for row in database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
-        return {table: database.rows(f"SELECT * FROM {table} ORDER BY rowid") for table in tables}
+        return {table: sorted(database.rows(f"SELECT * FROM {table}"), key=repr) for table in tables}
 
     return read
 
