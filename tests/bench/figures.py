@@ -156,7 +156,7 @@ def figure(
         reference=against,
         reference_values=[each[1].values[reference[1]] for each in kept] if reference else (),
         target=target,
-        cpu_ratio=_cpu_ratio(kept) if value[1] == "rate" else None,
+        cpu_ratio=_cpu_ratio(kept) if value[1] == "rate" and reference else None,
         contended=len(kept) - len(quiet) if kept is rounds else 0,
     )
 

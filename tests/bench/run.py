@@ -20,6 +20,7 @@ from typing import Any
 
 import chats
 import sharing
+import teams
 import upkeep
 from databases import DOCUMENT, REGISTRY, RUNTIME, Filled, fill
 from figures import Figure, Sample, Samples, Target, figure, interleaved, table
@@ -55,10 +56,38 @@ class Size:
     """How long writers write around its backup."""
     group_s: float
     """After this time a group of rounds begins no further one."""
+    revisions: int
+    """In the database with the long history."""
+    changes: int
+    """What listeners hear of, at least."""
+    files: int
 
 
-FULL = Size(rounds=9, sample_s=0.8, starts=11, many=100_000, large=12_000, upkeep_s=3.0, group_s=110)
-QUICK = Size(rounds=3, sample_s=0.3, starts=3, many=10_000, large=4000, upkeep_s=1.5, group_s=8)
+FULL = Size(
+    rounds=9,
+    sample_s=0.8,
+    starts=11,
+    many=100_000,
+    large=12_000,
+    upkeep_s=3.0,
+    group_s=110,
+    revisions=1_000_000,
+    changes=5000,
+    files=10_000,
+)
+QUICK = Size(
+    rounds=3,
+    sample_s=0.3,
+    starts=3,
+    many=10_000,
+    large=4000,
+    upkeep_s=1.5,
+    group_s=8,
+    revisions=100_000,
+    changes=1000,
+    files=1000,
+)
+LISTENERS = 200
 
 
 def main() -> None:
@@ -67,7 +96,7 @@ def main() -> None:
         "--quick", action="store_true", help="under a minute: fewer, shorter rounds, 10,000 for 100,000"
     )
     parser.add_argument("--threads", type=int, default=DEFAULT_THREADS, help="of every server (default: %(default)s)")
-    parser.add_argument("--only", choices=["sharing", "upkeep", "chats"], help="just this group of figures")
+    parser.add_argument("--only", choices=["sharing", "upkeep", "chats", "teams"], help="just this group of figures")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
     RESULTS.mkdir(exist_ok=True)
@@ -99,8 +128,9 @@ def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], in
     upkeep_figures, kept, _ = measured_upkeep(lab, size)
     chat_figures, chatted, _ = measured_chats(lab, size)
     figures = [*_read_figures(reads, size), *_write_figures(writes), *_start_figures(starts, size)]
-    samples = {"reads": reads, "writes": writes, "starts": starts} | shared | kept | chatted
-    return [*figures, *shared_figures, *upkeep_figures, *chat_figures], samples, len(body)
+    team_figures, teamed, _ = measured_teams(lab, size, many)
+    samples = {"reads": reads, "writes": writes, "starts": starts} | shared | kept | chatted | teamed
+    return [*figures, *shared_figures, *upkeep_figures, *chat_figures, *team_figures], samples, len(body)
 
 
 def measured_sharing(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
@@ -148,11 +178,34 @@ def measured_chats(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Sample
     return figures, {"chats": samples}, len(filled.first.document)
 
 
+def measured_teams(lab: Lab, size: Size, many: Filled | None = None) -> tuple[list[Figure], dict[str, Samples], int]:
+    """The same for histories, searches, listeners and plans alone."""
+    _say("teams")
+    short = _filled(lab, "short-history.db", 10)
+    plan = teams.Plan(
+        short=short,
+        long=_filled(lab, "long-history.db", 10),
+        many=many or _filled(lab, f"searched-{size.many}.db", size.many),
+        patches=_shuffled(short),
+        body=PATCHES["description"],
+        long_revisions=size.revisions,
+        listeners=LISTENERS,
+        changes=size.changes,
+        files=size.files,
+        rounds=size.rounds,
+        sample_s=size.sample_s,
+        group_s=size.group_s,
+    )
+    figures, samples = teams.measured(lab, plan)
+    return figures, {"teams": samples}, len(short.first.document)
+
+
 _GROUPS: dict[str | None, Callable[..., Any]] = {
     None: measured,
     "sharing": measured_sharing,
     "upkeep": measured_upkeep,
     "chats": measured_chats,
+    "teams": measured_teams,
 }
 
 
