@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pinocchio_core.domain.profile import Profile
+from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.store.database import Database
 
 TAG: Final = "tag"
@@ -56,7 +57,7 @@ _FILL = (
 _ANY_OF = "SELECT id FROM profile_texts WHERE registry_slug = ? LIMIT 1"
 _LAST = "SELECT coalesce(max(id), 0) FROM profile_texts"
 _LAST_OF = "SELECT max(id) FROM profile_texts WHERE id < ?"
-_ADD_TEXT = "INSERT INTO profile_texts (id, registry_slug, slug, text) VALUES (?, ?, ?, ?)"
+_ADD_TEXT = "INSERT OR IGNORE INTO profile_texts (id, registry_slug, slug, text) VALUES (?, ?, ?, ?)"
 _TEXT = "SELECT id, text FROM profile_texts WHERE registry_slug = ? AND slug = ?"
 _REMOVE_TEXT = "DELETE FROM profile_texts WHERE id = ?"
 _ADD_TRIGRAMS = "INSERT INTO profile_trigrams (rowid, text) VALUES (?, ?)"
@@ -125,7 +126,8 @@ class SearchRows:
         text = "\n".join((profile.slug, profile.display_name or "", profile.description or ""))
         text = lowered(text).replace("\0", "\n")
         number = self._next_number(profile.registry)
-        self._database.run(_ADD_TEXT, (number, profile.registry, profile.slug, text))
+        if not self._database.run(_ADD_TEXT, (number, profile.registry, profile.slug, text)):
+            raise StoreUnavailable("the database file is damaged: what lists are searched by is not where it should be")
         self._database.run(_ADD_TRIGRAMS, (number, text))
 
     def _next_number(self, registry: str) -> int:
