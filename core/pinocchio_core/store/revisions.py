@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+from pinocchio_core.domain.references import MAX_VERSION
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.facts import VERSION_FLOOR
 from pinocchio_core.store.rows import Author
@@ -60,6 +61,8 @@ class RevisionStore:
 
     def read(self, registry: str, slug: str, version: int) -> Revision | None:
         """One version, `None` where the history does not have it."""
+        if version > MAX_VERSION:  # which SQLite could not be asked for
+            return None
         rows = self._database.rows(_READ, (registry, slug, version))
         return Revision(*rows[0]) if rows else None
 
