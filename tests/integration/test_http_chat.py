@@ -149,15 +149,21 @@ def test_a_wrong_request_is_named_and_nothing_is_kept(app, expect_problem, body,
     assert app.get(CONVERSATIONS).json == []
 
 
-@pytest.mark.parametrize("query", ["profile=a%20b", "runtime=a%00b"])
-def test_a_profile_in_the_query_is_checked_where_it_counts(app, expect_problem, query):
-    expect_problem(say(app, path=f"/chat?{query}"), 400, "validation error", "query.profile")
-    assert say(app, path=f"/chat?{query}", profile="agent").status == 200
-    assert say(app, path=f"/chat/agent?{query}").status == 200
+@pytest.mark.parametrize(("query", "field"), [("profile=a%20b", "profile"), ("profile=a&runtime=a%00b", "runtime")])
+def test_a_profile_in_the_query_is_checked_also_where_another_wins(app, expect_problem, query, field):
+    for path, body in (("/chat", {}), ("/chat", {"profile": "agent"}), ("/chat/agent", {})):
+        answer = say(app, path=f"{path}?{query}", **body)
+        expect_problem(answer, 400, "validation error", f"query.{field}")
+
+
+def test_a_key_in_the_body_is_checked_also_where_that_of_a_header_wins(app, expect_problem):
+    answer = say(app, idempotency_key="a\nb", idempotency_key_header="k")
+    expect_problem(answer, 400, "validation error", "idempotency_key")
 
 
 def test_the_prompt_may_be_called_text_and_the_words_for_none_are_known(app, expect_problem):
     assert app.post("/chat", {"text": "hi"}).json["reply"].startswith("echo: hi")
+    assert app.post("/chat", {"prompt": " ", "text": "hi"}).json["reply"].startswith("echo: hi")
     assert "missing prompt" in expect_problem(app.post("/chat", {"prompt": ""}), 400, "validation error")["detail"]
 
 

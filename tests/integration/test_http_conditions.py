@@ -106,7 +106,7 @@ def test_get_gives_an_etag_and_honours_if_none_match(app, path):
 
 
 @pytest.mark.parametrize("header", MALFORMED)
-@pytest.mark.parametrize("path", [PROFILES, AGENT, REGISTRY, FIXED[0]])
+@pytest.mark.parametrize("path", [PROFILES, AGENT, REGISTRY, FIXED[0], f"{AGENT}?raw=true", f"{PROFILES}/nope"])
 def test_get_refuses_a_malformed_if_none_match(app, expect_problem, path, header):
     expect_problem(app.get(path, if_none_match=header), 400, "validation error", "header.If-None-Match")
 

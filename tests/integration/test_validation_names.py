@@ -57,9 +57,11 @@ def test_registry_in_a_query_must_be_a_slug(app, expect_problem, nothing_written
             ("GET", PROFILES, None),
             ("GET", AGENT, None),
             ("POST", PROFILES, {"slug": "x"}),
+            ("POST", PROFILES, {"slug": "x", "registry": "default"}),  # which wins
             ("PATCH", AGENT, {}),
             ("DELETE", AGENT, None),
             ("POST", f"{AGENT}/default", None),
+            ("POST", f"{AGENT}/resolve", {"registry": "default"}),
             ("GET", "/api/chat/profile", None),
         ):
             answer = app.request(method, f"{path}?registry={encoded}", document)

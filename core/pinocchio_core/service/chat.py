@@ -89,14 +89,15 @@ class ChatService:
         """
         tree, request, problems = opened(body, ChatRequest, where.target)
         problems += registry_problems("registry", tree.get("registry"))
-        named = tree.get("profile")
-        problems += reference_problems("profile", named) if isinstance(named, str) and trim(named) else ()
-        if where.target.slug is None and where.profile and not (isinstance(named, str) and trim(named)):
-            problems += reference_problems("query.profile", where.profile)
+        named = {"profile": tree.get("profile"), "query.profile": where.profile, "query.runtime": where.runtime}
+        for field, text in named.items():
+            problems += reference_problems(field, text) if isinstance(text, str) and trim(text) else ()
         problems += conversation_problems("conv_id", tree.get("conv_id"))
-        problems += name_problem("idempotency_key", where.idempotency_key or tree.get("idempotency_key"))
-        prompt = next((text for text in (tree.get("prompt"), tree.get("text")) if isinstance(text, str)), "")
-        if request is not None and not trim(prompt):
+        for key in (where.idempotency_key, tree.get("idempotency_key")):
+            problems += name_problem("idempotency_key", key)
+        sent = (tree.get("prompt"), tree.get("text"))
+        prompt = next((text for text in sent if isinstance(text, str) and trim(text)), "")
+        if request is not None and not prompt:
             problems.append(Problem(field="prompt", reason=MISSING_PROMPT))
         if problems or request is None:
             raise InvalidRequest(problems)
@@ -179,7 +180,7 @@ class ChatService:
 
     def _chosen(self, where: ChatTarget, request: ChatRequest) -> Choice:
         registry = where.target.registry_slug(request.registry, self._resolving.default_registry)
-        for named in (where.target.slug, request.profile, where.profile):
+        for named in (where.target.slug, request.profile, where.profile, where.runtime):
             if named is not None and trim(named):
                 return Choice(registry, named)
         says_registry = bool(trim(request.registry or "") or where.target.registry)

@@ -28,6 +28,8 @@ class ProfileService:
             InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound: there is none by these names.
             RowUnreadable: that version is damaged.
         """
+        if target.problems_outside:
+            target.check()
         try:
             slug = parse_slug(target.slug or "")
             registry = (

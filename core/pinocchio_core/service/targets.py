@@ -69,9 +69,7 @@ class Target(Struct, frozen=True, kw_only=True):
         yield from reason_problem(REASON_IN_QUERY, self.reason)
         body = tree or {}
         yield from reason_problem("reason", body.get("reason"))
-        in_body = body.get("registry")
-        if not (isinstance(in_body, str) and trim(in_body)):
-            yield from registry_problems(IN_QUERY, self.registry)
+        yield from registry_problems(IN_QUERY, self.registry)
         if self.slug is None:
             return
         found = list(self._slug_problems(self.slug))

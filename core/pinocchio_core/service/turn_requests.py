@@ -31,7 +31,9 @@ class ChatTarget:
     target: Target
     """The registry of the query; its slug is that of the path."""
     profile: str | None = None
-    """From the query, `profile` or else `runtime`."""
+    """From the query."""
+    runtime: str | None = None
+    """From the query, another name of `profile`, which wins."""
     cookie: Choice | None = None
     idempotency_key: str | None = None
     """From a header."""

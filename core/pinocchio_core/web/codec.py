@@ -112,8 +112,16 @@ def reference_of(req: falcon.Request, slug: str | None) -> Target:
 
 
 def names_of(req: falcon.Request, slug: str | None = None) -> Target:
-    """The names in the path and the query, for requests that only read."""
-    return Target(slug=slug, registry=query(req, "registry"), registries=caller_of(req).registries, versions_too=True)
+    """The names in the path and the query, and what is wrong with a condition, for requests that only read."""
+    problems: list[Problem] = []
+    _tags("If-None-Match", req.env.get("HTTP_IF_NONE_MATCH"), problems)
+    return Target(
+        slug=slug,
+        registry=query(req, "registry"),
+        registries=caller_of(req).registries,
+        versions_too=True,
+        problems_outside=tuple(problems),
+    )
 
 
 def caller_of(req: falcon.Request) -> Caller:

@@ -49,7 +49,8 @@ class ChatResource(Resource):
         keys = (req.get_header(name) for name in ("Idempotency-Key", "X-Idempotency-Key"))
         return ChatTarget(
             target=codec.reference_of(req, slug),
-            profile=codec.query(req, "profile") or codec.query(req, "runtime"),
+            profile=codec.query(req, "profile"),
+            runtime=codec.query(req, "runtime"),
             cookie=chosen_from(cookies[0], self._default_registry) if cookies else None,
             caller=codec.caller_of(req),
             idempotency_key=next((key for key in keys if key and trim(key)), None),
