@@ -165,14 +165,6 @@ ONLY_THE_CATALOG_REFUSES = {
         ("config", {"x": 1}, "refused"),
         ("config", {"x": {}}, "refused"),
     ],
-    "ChatRequest": [
-        *((name, value, "refused") for name in ("prompt",) for value in (None, "", " ")),
-        *((name, value, "refused") for name in ("overrides", "request_overrides") for value in ({"x": 1}, {"x": {}})),
-    ],
-    # the names of overrides may be written in many ways
-    "ResolveProfile": [
-        (name, value, "refused") for name in ("overrides", "request_overrides") for value in ({"x": 1}, {"x": {}})
-    ],
 }
 
 
