@@ -318,6 +318,7 @@ def test_openapi_responses_are_what_the_app_answers(app, contract):
         ("createRegistry", "POST", REGISTRIES, {"slug": "team", "metadata": {"tags": ["t"]}}, {}, 201),
         ("createRegistry", "POST", REGISTRIES, {"slug": "team"}, {}, 409),
         ("listRegistries", "GET", REGISTRIES, None, {}, 200),
+        ("listRegistries", "GET", f"{REGISTRIES}?limit=0", None, {}, 400),
         ("readRegistry", "GET", f"{REGISTRIES}/team", None, {}, 200),
         ("patchRegistry", "PATCH", f"{REGISTRIES}/team", {"description": "ours"}, {}, 200),
         ("deleteRegistry", "DELETE", f"{REGISTRIES}/default", None, {}, 409),
