@@ -21,6 +21,7 @@ def _load(name, path):
 
 
 _e2e = _load("fuzz_processes", Path(__file__).parents[1] / "e2e/conftest.py")
+_load("fuzz_model", Path(__file__).with_name("store_model.py"))
 ask = _e2e._ask
 environment = _e2e.environment
 pinocchio = _e2e.pinocchio
