@@ -59,6 +59,7 @@ _LAST = "SELECT coalesce(max(id), 0) FROM profile_texts"
 _LAST_OF = "SELECT max(id) FROM profile_texts WHERE id < ?"
 _ADD_TEXT = "INSERT OR IGNORE INTO profile_texts (id, registry_slug, slug, text) VALUES (?, ?, ?, ?)"
 _TEXT = "SELECT id, text FROM profile_texts WHERE registry_slug = ? AND slug = ?"
+_CHANGE_TEXT = "UPDATE profile_texts SET text = ? WHERE id = ?"
 _REMOVE_TEXT = "DELETE FROM profile_texts WHERE id = ?"
 _ADD_TRIGRAMS = "INSERT INTO profile_trigrams (rowid, text) VALUES (?, ?)"
 _REMOVE_TRIGRAMS = "INSERT INTO profile_trigrams (profile_trigrams, rowid, text) VALUES ('delete', ?, ?)"
@@ -109,8 +110,7 @@ class SearchRows:
     def change(self, old: Profile, new: Profile) -> None:
         """Those of a profile that is written over `old`."""
         if (old.display_name, old.description) != (new.display_name, new.description):
-            self._remove_text(new.registry, new.slug)
-            self._add_text(new)
+            self._change_text(new)
         before, after = set(_terms(old)), set(_terms(new))
         for term in before - after:
             self._database.run(_REMOVE_TERM, (new.registry, new.slug, *term))
@@ -121,10 +121,17 @@ class SearchRows:
         self._remove_text(registry, slug)
         self._database.run(_REMOVE_TERMS, (registry, slug))
 
+    def _change_text(self, profile: Profile) -> None:
+        there, text = self._database.rows(_TEXT, (profile.registry, profile.slug)), _text_of(profile)
+        for number, before in there:
+            self._database.run(_REMOVE_TRIGRAMS, (number, before))
+            self._database.run(_CHANGE_TEXT, (text, number))
+            self._database.run(_ADD_TRIGRAMS, (number, text))
+        if not there:
+            self._add_text(profile)
+
     def _add_text(self, profile: Profile) -> None:
-        # line breaks keep the three apart, and what is searched for here has none; see `listing`
-        text = "\n".join((profile.slug, profile.display_name or "", profile.description or ""))
-        text = lowered(text).replace("\0", "\n")
+        text = _text_of(profile)
         number = self._next_number(profile.registry)
         if not self._database.run(_ADD_TEXT, (number, profile.registry, profile.slug, text)):
             raise StoreUnavailable("the database file is damaged: what lists are searched by is not where it should be")
@@ -144,6 +151,12 @@ class SearchRows:
     def _add_terms(self, profile: Profile, terms: set[_Term]) -> None:
         for term in terms:
             self._database.run(_ADD_TERM, (profile.registry, profile.slug, *term))
+
+
+def _text_of(profile: Profile) -> str:
+    """What is searched of a profile: line breaks keep the three apart, and what is searched for has none."""
+    text = "\n".join((profile.slug, profile.display_name or "", profile.description or ""))
+    return lowered(text).replace("\0", "\n")
 
 
 def _terms(profile: Profile) -> Iterator[_Term]:
