@@ -96,7 +96,14 @@ def _nothing_written(app):
 def _state(app):
     database = app.program.store.database
     rows = []
-    for table in ("profile_registries", "profiles", "profile_revisions", "profile_labels", "profile_label_moves"):
+    for table in (
+        "profile_registries",
+        "profiles",
+        "profile_revisions",
+        "profile_labels",
+        "profile_label_moves",
+        "profile_extends",
+    ):
         columns = [row[1] for row in database.rows(f"PRAGMA table_info({table})")]
         as_hex = ", ".join(f"hex({column})" for column in columns)  # a damaged column may be no text
         rows.append(database.rows(f"SELECT {as_hex} FROM {table} ORDER BY 1, 2, 3"))

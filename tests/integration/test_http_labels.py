@@ -8,7 +8,9 @@ import pytest
 from pinocchio_core.domain import limits
 from pinocchio_core.errors import Forbidden, VersionConflict
 from pinocchio_core.service.labels import LabelService
+from pinocchio_core.service.stack_checks import StackChecks
 from pinocchio_core.service.targets import Target
+from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.rows import Author
 
@@ -28,7 +30,9 @@ def written(app):
 
 @pytest.fixture
 def labels(written):
-    return LabelService(written.program.store, default_registry="default")
+    store = written.program.store
+    stacks = StackChecks(store, Validation(written.program.host))
+    return LabelService(store, stacks, default_registry="default")
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ BODIES = {
     "CreateRegistry": requests.CreateRegistry,
     "PatchRegistry": requests.PatchRegistry,
     "RuntimeInput": requests.SentRuntime,
+    "BaseInput": requests.SentBase,
     "PolicyInput": requests.SentPolicy,
     "MetadataInput": requests.SentMetadata,
     "MiddlewareUseInput": SentUse,
@@ -106,6 +107,7 @@ def test_openapi_request_schemas_have_the_limits_of_the_domain(document):
     runtime, policy = schemas["RuntimeInput"]["properties"], schemas["PolicyInput"]["properties"]
 
     assert runtime["middlewares"]["maxItems"] == limits.MAX_MIDDLEWARES
+    assert runtime["extends"]["maxItems"] == limits.MAX_EXTENDS
     assert runtime["tools"]["maxItems"] == limits.MAX_TOOLS
     assert {policy[f"{kind}_override_keys"]["maxItems"] for kind in ("allowed", "denied")} == {limits.MAX_OVERRIDE_KEYS}
     assert schemas["MetadataInput"]["properties"]["tags"]["maxItems"] == limits.MAX_TAGS

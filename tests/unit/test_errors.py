@@ -39,6 +39,7 @@ EXAMPLES: tuple[PinocchioError, ...] = (
     errors.VersionConflict('profile "analyst"', expected=1, actual=2),
     errors.AlreadyExists('profile "analyst"'),
     errors.InUse("it is the default", next_step="choose another default"),
+    errors.StackBroken("default", "leaf", [errors.Problem(field="runtime.extends[0].slug", reason="is not there")]),
     errors.PreconditionFailed("If-Match"),
     errors.StoreUnavailable("the disk is full", retry_after_s=5),
     errors.Overloaded(8, "acme"),

@@ -14,6 +14,12 @@ MAX_EXTENSIONS = 200
 MAX_NAME_LENGTH = 128
 """Characters of an id, a tag, a tool name or an override key."""
 MAX_DISPLAY_NAME_LENGTH = 256
+MAX_EXTENDS = 16
+"""Profiles that one builds on directly."""
+MAX_STACK_DEPTH = 32
+"""Profiles that build on one another, one after the other."""
+MAX_STACK = 100
+"""Profiles that one builds on in any way, and itself."""
 MAX_BATCH = 100
 """Writes in one request for several."""
 MAX_REASON_LENGTH = 500

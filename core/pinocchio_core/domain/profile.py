@@ -29,6 +29,22 @@ def slot_of(use_id: str | None) -> str:
     return f"id:{use_id}" if use_id else "default"
 
 
+class Base(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A profile that another one builds on: as it is now, or one version of it."""
+
+    registry: str | None = None
+    """`None`: the registry of the profile that builds on it."""
+    slug: str
+    version: int | None = None
+    label: str | None = None
+    """Never with a version."""
+
+    @property
+    def pin(self) -> int | str | None:
+        """Which version is meant, `None` for the newest one."""
+        return self.version if self.label is None else self.label
+
+
 class Runtime(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a chat turn runs with."""
 
@@ -37,6 +53,8 @@ class Runtime(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
     tools: tuple[str, ...] | None = None
     step_settings_patch: dict[str, dict[str, Any]] | None = None
     """Engine settings: section → field → value."""
+    extends: tuple[Base, ...] | None = None
+    """Each over those before it, and all of them under the profile itself."""
 
 
 class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

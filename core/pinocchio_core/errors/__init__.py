@@ -20,6 +20,7 @@
     │   │   ├── VersionConflict
     │   │   ├── AlreadyExists
     │   │   ├── InUse
+    │   │   ├── StackBroken          what a profile builds on is not there
     │   │   └── IdempotencyMismatch
     │   ├── HistoryReset             a feed of changes cannot go on where it was
     │   ├── ConversationBusy         too many turns wait for the one that runs
@@ -91,6 +92,7 @@ from pinocchio_core.errors.requests import (
     RegistryNotFound,
     RevisionNotFound,
     SourceReadOnly,
+    StackBroken,
     StoreReadOnly,
     TooManyAttempts,
     TurnCancelled,
@@ -138,6 +140,7 @@ __all__ = [
     "RowUnreadable",
     "SettingsError",
     "SourceReadOnly",
+    "StackBroken",
     "StartupError",
     "StoreReadOnly",
     "StoreUnavailable",

@@ -1,6 +1,6 @@
 """Making the changes of a plan, all of them or none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec import structs
 
@@ -34,13 +34,15 @@ class Applying:
         if not plan.steps:
             return
         with self._store.write():
-            self._require_current(plan.steps)
+            self._require_current(plan)
             changes = [change for step in plan.steps for change in self._make(step)]
         for change in changes:
             self._host.changed(change)
 
-    def _require_current(self, steps: Sequence[Step]) -> None:
-        outdated = [found for step in steps if (found := self._since(step))]
+    def _require_current(self, plan: Plan) -> None:
+        outdated = [found for step in plan.steps if (found := self._since(step))]
+        if not outdated and plan.stacks and plan.stacks.outdated():
+            outdated.append("what these profiles build on, or what builds on them, was changed")
         if outdated:
             raise PlanOutdated(outdated)
 

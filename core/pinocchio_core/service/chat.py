@@ -103,7 +103,7 @@ class ChatService:
             raise InvalidRequest(problems)
         choice = self._chosen(where, request)
         overrides = overrides_of(request)
-        resolved = self._resolving.resolve(choice.registry, choice.slug, overrides)
+        resolved = self._resolving.resolve(choice.registry, choice.slug, overrides, registries=where.target.registries)
         engine = self._engines.check(resolved.step_settings)
         conv_id = trim(request.conv_id or "") or f"conv-{secrets.token_hex(8)}"
         self._own.require_own(conv_id, where.caller)

@@ -39,10 +39,11 @@ class Use:
         return slot_of(self.id)
 
 
-def use_problems(tree: dict[str, Any], catalog: Catalog, *, new: bool) -> Iterator[Problem]:
+def use_problems(tree: dict[str, Any], catalog: Catalog, *, new: bool, stacked: bool) -> Iterator[Problem]:
     """What is wrong with the uses of middlewares and with every config that a request brings.
 
-    Where the profile is `new`, or the request replaces its extensions too, a use without a config has none.
+    Where the profile is `new`, or the request replaces its extensions too, a use without a config has none. Where it is
+    `stacked`, its configs are parts of whole ones, and are left to who knows these.
     """
     yield from count_problem(USES, value_at(tree, "runtime", "middlewares"), limits.MAX_MIDDLEWARES)
     uses = uses_of(tree)
@@ -54,6 +55,8 @@ def use_problems(tree: dict[str, Any], catalog: Catalog, *, new: bool) -> Iterat
             yield Problem(field=f"{use.field}.id", reason=f"the id {shown(use.id)} is used twice in this profile")
         seen.add(use.id)
     yield from _missing_ids(uses)
+    if stacked:
+        return
     complete = new or tree.get("extensions") is not None
     yield from _config_problems(tree, uses, catalog, complete=complete)
 

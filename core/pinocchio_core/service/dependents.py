@@ -1,12 +1,16 @@
 """What points at a profile or at one of its labels, and so would break where that is deleted."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pinocchio_core.errors import Forbidden, InUse
+from pinocchio_core.errors import Forbidden, InUse, Problem
 from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+
+MAX_LISTED: Final = 100
+"""Dependents of one kind that are listed."""
+_MAX_REASONS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,13 @@ class Dependent:
 
     def document(self) -> dict[str, Any]:
         """It as JSON."""
-        return {"kind": self.kind, "name": self.name, **self.told}
+        told = {name: value for name, value in self.told.items() if value != []}
+        return {"kind": self.kind, "name": self.name, **told}
+
+    def for_whom_sees(self, registries: frozenset[str] | None) -> "Dependent":
+        """It for somebody for whom only these registries exist, `None` for all."""
+        hidden = registries is not None and self.told.get("registry", next(iter(registries), "")) not in registries
+        return Dependent(self.kind, "in a registry that is not yours", {}) if hidden else self
 
 
 Finder = Callable[[Store, str, str, str | None], Iterable[Dependent]]
@@ -33,19 +43,45 @@ def _labels(store: Store, registry: str, slug: str, label: str | None) -> Iterab
             yield Dependent("label", each.label, {"version": each.version, "protected": each.protected})
 
 
-FINDERS: Final[tuple[Finder, ...]] = (_labels,)
+def _profiles(store: Store, registry: str, slug: str, label: str | None) -> Iterable[Dependent]:
+    """Those that build on any of its versions, or on where the label points."""
+    if label is None:
+        found = store.extends.on(registry, slug, limit=MAX_LISTED)
+    else:
+        found = store.extends.following(registry, slug, pin=label, limit=MAX_LISTED)
+    for key in found:
+        if key != (registry, slug):
+            yield building_on(*key)
+
+
+def building_on(registry: str, slug: str, problems: Sequence[Problem] = ()) -> Dependent:
+    """A profile that builds on another one, and what would be wrong with it."""
+    reasons = [{"field": each.field, "reason": each.reason} for each in problems[:_MAX_REASONS]]
+    return Dependent("profile", f"{registry}/{slug}", {"registry": registry, "slug": slug, "problems": reasons})
+
+
+FINDERS: Final[tuple[Finder, ...]] = (_labels, _profiles)
 
 
 def require_unused(
-    store: Store, registry: str, slug: str, *, author: Author, force: bool, label: str | None = None
+    store: Store,
+    registry: str,
+    slug: str,
+    *,
+    author: Author,
+    force: bool,
+    label: str | None = None,
+    seen: frozenset[str] | None = None,
 ) -> None:
     """Raise where something depends on a profile or on its label that is to be deleted, unless an admin forces it.
+
+    `seen` are the only registries that exist for who asks, `None` for all.
 
     Raises:
         InUse: something does; it is listed.
         Forbidden: who forces it is no admin.
     """
-    found = [each for finder in FINDERS for each in finder(store, registry, slug, label)]
+    found = [each.for_whom_sees(seen) for finder in FINDERS for each in finder(store, registry, slug, label)]
     if not found:
         return
     what = f'profile "{slug}" in registry "{registry}"' if label is None else f'label "{label}" of profile "{slug}"'

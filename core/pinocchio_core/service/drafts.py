@@ -5,10 +5,11 @@ from typing import Any
 from msgspec import Raw, structs
 
 from pinocchio_core.domain.configs import SentUse, stored_form
-from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, MiddlewareUse, Policy, Profile, Runtime
-from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, trim
+from pinocchio_core.domain.profile import OPEN_POLICY, Base, Metadata, MiddlewareUse, Policy, Profile, Runtime
+from pinocchio_core.domain.references import parse_label
+from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, parse_slug, trim
 from pinocchio_core.host.catalog import Catalog
-from pinocchio_core.service.requests import PatchProfile, SentPolicy, SentRuntime
+from pinocchio_core.service.requests import PatchProfile, SentBase, SentPolicy, SentRuntime
 
 _NOT_YET = Metadata(version=0, created_at_ms=0, updated_at_ms=0, created_by="", updated_by="", source="")
 
@@ -89,8 +90,20 @@ def _as_sent(uses: tuple[MiddlewareUse, ...]) -> tuple[SentUse, ...]:
 
 def _runtime(sent: SentRuntime) -> Runtime:
     settings: dict[str, dict[str, Any]] | None = sent.step_settings_patch
-    return Runtime(
-        system_prompt=sent.system_prompt or None, tools=sent.tools or None, step_settings_patch=settings or None
+    prompt, tools = sent.system_prompt, sent.tools
+    if not sent.extends:  # where there is nothing to take away, empty is nothing
+        prompt, tools = prompt or None, tools or None
+    extends = tuple(map(_base, sent.extends or ())) or None
+    return Runtime(extends=extends, system_prompt=prompt, tools=tools, step_settings_patch=settings or None)
+
+
+def _base(sent: SentBase) -> Base:
+    registry, label = trim(sent.registry or ""), trim(sent.label or "")
+    return Base(
+        registry=parse_slug(registry, what="registry slug") if registry else None,
+        slug=parse_slug(sent.slug or ""),
+        version=sent.version,
+        label=parse_label(label) if label else None,
     )
 
 

@@ -3,12 +3,13 @@
 from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile, same_content
-from pinocchio_core.errors import Forbidden, Problem, ProfileReadOnly, RowUnreadable
+from pinocchio_core.errors import Forbidden, ProfileReadOnly, RowUnreadable
 from pinocchio_core.service.drafts import changed, drafted, lifts_read_only
 from pinocchio_core.service.health import disagreements
 from pinocchio_core.service.outcomes import Outcome
 from pinocchio_core.service.planned import Means, Moved, Planned
 from pinocchio_core.service.requests import PatchProfile, ReplaceProfile
+from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order
 from pinocchio_core.store.rows import StoredProfile
 
@@ -21,7 +22,6 @@ class Patch(Planned):
     def __init__(self, means: Means, order: Order, request: PatchProfile) -> None:
         super().__init__(means, order)
         self._request = request
-        self._warnings: tuple[Problem, ...] = ()
 
     def look(self) -> None:
         """The profile can be read and may be changed, and the change brings in nothing that is wrong."""
@@ -35,6 +35,10 @@ class Patch(Planned):
     def idle(self) -> Outcome | None:
         """The profile as it is, where the request asks for nothing else."""
         return self._unchanged(self._row) if self._same else None
+
+    def change(self) -> Change | None:
+        """The fields of the request."""
+        return None if self._same else self._changing(self._old, self._draft)
 
     def make(self) -> Outcome:
         """Write it over what was looked at."""
@@ -93,12 +97,12 @@ class Replacement(Planned):
     def __init__(self, means: Means, order: Order, request: ReplaceProfile) -> None:
         super().__init__(means, order)
         self._new = drafted(request, registry=order.registry, slug=order.slug, catalog=self._validation.catalog)
-        self._warnings: tuple[Problem, ...] = ()
+        self._old: Profile | None = None
 
     def look(self) -> None:
         """The profile may be changed, and the new one brings in nothing that is wrong."""
         self._row = self._read()
-        old = self._require_writable(self._row)
+        self._old = old = self._require_writable(self._row)
         if old is None:
             self._draft = self._new
             self._validation.hooks(self._draft)
@@ -106,6 +110,10 @@ class Replacement(Planned):
             self._draft = self.on(old)
             self._warnings = self._validation.change(self._draft, old)
         self._require_expected(self._row)
+
+    def change(self) -> Change:
+        """The whole of it."""
+        return self._changing(self._old, self._draft)
 
     def make(self) -> Outcome:
         """Write it over what was looked at."""

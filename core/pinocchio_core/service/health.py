@@ -17,6 +17,7 @@ from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import PinocchioError, Problem, RegistryNotFound, RowUnreadable
 from pinocchio_core.service.findings import MAX_NAMED, Findings
+from pinocchio_core.service.stack_checks import MAX_DEPENDANTS, StackChecks
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.revisions import REGISTRY_ITSELF
 from pinocchio_core.store.rows import StoredProfile
@@ -41,6 +42,7 @@ class RowHealth:
         self.findings = Findings()
         self._store = store
         self._validation = validation
+        self._stacks = StackChecks(store, validation)
         self._scan = RowScan(store.database)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="row-health", daemon=True)
@@ -116,6 +118,7 @@ class RowHealth:
             if not keys:
                 break  # the history became shorter meanwhile, or cannot be read to its end
             self._revisit(keys)
+            self._revisit(each for key in keys for each in self._store.extends.on(*key, limit=MAX_DEPENDANTS))
         self._seen = replace(now, seq=after)
 
     def _look_at(self, rows: list[StoredProfile], *, schemas: bool) -> None:
@@ -163,6 +166,7 @@ class RowHealth:
         problems = disagreements(row, profile)
         if schemas:
             problems += self._validation.stored_problems(row.payload)
+        problems += self._stacks.problems(profile)
         return RowState(INVALID, row.version, tuple(problems[:_MAX_PROBLEMS])) if problems else None
 
     def _rest(self) -> bool:

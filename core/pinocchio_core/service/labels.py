@@ -13,6 +13,7 @@ from pinocchio_core.service.names import label_problems
 from pinocchio_core.service.outcomes import trial
 from pinocchio_core.service.references import require_profile, usable_revision
 from pinocchio_core.service.requests import PutLabel
+from pinocchio_core.service.stack_checks import StackChecks
 from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.labels import StoredLabel
 from pinocchio_core.store.rows import Author
@@ -46,8 +47,9 @@ class LabelOutcome:
 class LabelService:
     """Labels of profiles. Those that are protected are moved, made free and removed by admins only."""
 
-    def __init__(self, store: Store, *, default_registry: str) -> None:
+    def __init__(self, store: Store, stacks: StackChecks, *, default_registry: str) -> None:
         self._store = store
+        self._stacks = stacks
         self.default_registry = default_registry
 
     def all(self, target: Target) -> list[dict[str, Any]]:
@@ -76,7 +78,7 @@ class LabelService:
         """Let a label point to a version; what is so already is not written again.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, Forbidden, RowUnreadable,
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, Forbidden, RowUnreadable, InUse,
             VersionConflict, PreconditionFailed, StoreUnavailable.
         """
         request = checked(body, PutLabel, target, also=lambda tree: [*label_problems(IN_PATH, label), *_missing(tree)])
@@ -94,9 +96,12 @@ class LabelService:
             protected = old is not None and old.protected if request.protected is None else request.protected
             author, new = author.because(request.reason), old
             if old is None or (old.version, old.protected) != (version, protected):
+                if old and old.version != version:
+                    self._stacks.require_label_free(registry, slug, label, version, seen=target.registries)
                 new = self._store.labels.put(
                     registry, slug, label, version, protected=protected, author=author, old=old
                 )
+                self._stacks.keep_following(registry, slug, label)
         return LabelOutcome(old, new, target.dry_run)
 
     def delete(self, target: Target, label: str, *, author: Author) -> LabelOutcome:
@@ -112,7 +117,9 @@ class LabelService:
             self._require_allowed(old, author)
             self._require_version(registry, slug, label, old, target.expected_version)
             target.conditions.check(old)
-            require_unused(self._store, registry, slug, label=label, force=target.force, author=author)
+            require_unused(
+                self._store, registry, slug, label=label, force=target.force, author=author, seen=target.registries
+            )
             self._store.labels.remove(old, author=author.because(target.reason))
         return LabelOutcome(old, None, target.dry_run)
 

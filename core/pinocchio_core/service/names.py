@@ -1,12 +1,14 @@
 """Checks of strings that become names, and of how many there are."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.references import parse_label, parse_pin, parse_reference
-from pinocchio_core.domain.slugs import has_control_characters, parse_slug, shown, trim
+from pinocchio_core.domain.slugs import fold, has_control_characters, parse_slug, shown, trim
 from pinocchio_core.errors import Problem
+
+EXTENDS: Final = "runtime.extends"
 
 _LINE_ENDS_AND_TABS = str.maketrans(dict.fromkeys("\r\n\t"))
 
@@ -104,6 +106,27 @@ def policy_problems(policy: Any) -> Iterator[Problem]:
         names.append({trim(item) for item in listed if isinstance(item, str)} if isinstance(listed, list) else set())
     for name in sorted(names[0] & names[1] - {""}):
         yield Problem(field="policy.override_keys", reason=f"key {shown(name)} appears in both allow and deny lists")
+
+
+def extends_problems(extends: Any) -> Iterator[Problem]:
+    """What is wrong with references to profiles to build on, by themselves."""
+    yield from count_problem(EXTENDS, extends, limits.MAX_EXTENDS)
+    named: dict[tuple[str, str], str] = {}
+    for index, base in enumerate(extends[: limits.MAX_EXTENDS] if isinstance(extends, list) else ()):
+        if not isinstance(base, dict):
+            continue
+        where = f"{EXTENDS}[{index}]"
+        registry, slug, label = (base.get(part) for part in ("registry", "slug", "label"))
+        yield from registry_problems(f"{where}.registry", registry)
+        yield from slug_problems(f"{where}.slug", slug)
+        if isinstance(label, str) and trim(label):
+            yield from label_problems(f"{where}.label", label)
+            if base.get("version") is not None:
+                yield Problem(field=f"{where}.label", reason="cannot be there beside a version; send one of the two")
+        names = tuple(fold(part) if isinstance(part, str) else "" for part in (registry, slug))
+        first = named.setdefault((names[0], names[1]), where)
+        if first != where and names[1]:
+            yield Problem(field=f"{where}.slug", reason=f"is the same profile as in {first}")
 
 
 def settings_problems(settings: Any) -> Iterator[Problem]:

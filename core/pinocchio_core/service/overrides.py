@@ -1,7 +1,6 @@
 """What a request wants to be different from the profile, and whether the profile's policy lets it."""
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,6 +8,7 @@ from typing import Any, Final
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.profile import Policy, Profile
 from pinocchio_core.domain.slugs import shown, trim
+from pinocchio_core.domain.stacks import canonical_key
 from pinocchio_core.errors import InvalidRequest, OverrideRefused, Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.service import names
@@ -19,7 +19,6 @@ KEYS: Final = ("system_prompt", "tools", "middlewares", "step_settings_patch")
 NOT_ALLOWED: Final = "profile does not allow engine overrides"
 """The words of the original program."""
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USE_FIELDS: Final = {
     "name": (str, "a string"),
     "id": (str, "a string"),
@@ -54,11 +53,6 @@ class Overrides:
 
 
 NO_OVERRIDES: Final = Overrides()
-
-
-def canonical_key(key: str) -> str:
-    """The name of an override key in snake case, however it was written."""
-    return _HUMP.sub("_", trim(key)).replace("-", "_").lower()
 
 
 def parse_overrides(sent: Any, catalog: Catalog) -> dict[str, Any]:

@@ -6,7 +6,7 @@ only the stored profile shows, 409 and 412. `writes` carries them out, one or ma
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ from pinocchio_core.errors import (
     AlreadyExists,
     InUse,
     PreconditionFailed,
+    Problem,
     ProfileReadOnly,
     RegistryNotFound,
     VersionConflict,
@@ -26,6 +27,7 @@ from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.outcomes import Op, Outcome
 from pinocchio_core.service.references import require_profile
 from pinocchio_core.service.requests import CreateProfile
+from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.rows import StoredProfile, readable
@@ -52,6 +54,7 @@ class Planned(ABC):
 
     def __init__(self, means: Means, order: Order) -> None:
         self.order = order
+        self._warnings: tuple[Problem, ...] = ()
         self._store, self._validation, self._health = means.store, means.validation, means.health
 
     @abstractmethod
@@ -61,6 +64,14 @@ class Planned(ABC):
     def idle(self) -> Outcome | None:
         """What it comes to where `look` has found nothing to change."""
         return None
+
+    def change(self) -> Change | None:
+        """What becomes of the profile, after `look`; `None` where it stays what it is."""
+        return None
+
+    def warn(self, problems: Sequence[Problem]) -> None:
+        """Tell of these too: they were wrong before."""
+        self._warnings = tuple(dict.fromkeys((*self._warnings, *problems)))
 
     def recheck(self) -> None:  # noqa: B027  most kinds of changes notice when they write
         """Look again, inside the transaction and before any change in it, where `make` does not notice by itself."""
@@ -78,6 +89,10 @@ class Planned(ABC):
         """What it would make of a stored profile, `None` for nothing."""
         del old
         return None
+
+    def _changing(self, before: Profile | None, after: Profile | None) -> Change:
+        order = self.order
+        return Change(registry=order.registry, slug=order.slug, before=before, after=after, registries=order.registries)
 
     def _read(self) -> StoredProfile:
         row = require_profile(self._store, self.order.registry, self.order.slug)
@@ -138,6 +153,10 @@ class Creation(Planned):
         if self.order.expected_version:
             raise VersionConflict(f'profile "{slug}"', expected=self.order.expected_version, actual=0)
 
+    def change(self) -> Change:
+        """Something new."""
+        return self._changing(None, self._draft)
+
     def make(self) -> Outcome:
         """Add it, and make it the default where that was asked for."""
         registry, slug, author = self.order.registry, self.order.slug, self.order.author
@@ -163,6 +182,10 @@ class Deletion(Planned):
         self._require_writable(self._row)
         self._require_expected(self._row)
 
+    def change(self) -> Change:
+        """Nothing is left."""
+        return self._changing(readable(self._row), None)
+
     def make(self) -> Outcome:
         """Remove what was looked at, unless it is the default of others, or others depend on it."""
         registry, slug = self.order.registry, self.order.slug
@@ -172,7 +195,8 @@ class Deletion(Planned):
                 f'profile "{slug}" is the default of registry "{registry}", which has other profiles',
                 next_step=f"make another one the default first, POST {{slug}}/default?registry={registry}",
             )
-        require_unused(self._store, registry, slug, author=self.order.author, force=self.order.force)
+        author, seen = self.order.author, self.order.registries
+        require_unused(self._store, registry, slug, author=author, force=self.order.force, seen=seen)
         release(self._store, registry, slug, author=self.order.author)
         version = self._store.delete_profile(row, author=self.order.author)
         return Outcome(op=self.op, version=version, row=row, before=row)

@@ -13,6 +13,7 @@ from pinocchio_core.errors import FileProblem, FilesRefused, HookFailed, Invalid
 from pinocchio_core.files.layout import Part, Progress, collecting
 from pinocchio_core.service.filed import Described, DescribedRegistry, located
 from pinocchio_core.service.registries import changed_registry
+from pinocchio_core.service.stack_checks import Change, StackChecks, StackLook
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.rows import Author, readable
@@ -57,6 +58,8 @@ class Plan:
 
     steps: Sequence[Step]
     unchanged: int
+    stacks: StackLook | None = field(default=None, repr=False)
+    """What it saw of profiles that build on one another."""
 
 
 class Planner:
@@ -95,8 +98,34 @@ class Planner:
             problems += _default_problems(registry, head, {*slugs, *registry.profiles} - set(removed))
         if problems:
             raise FilesRefused(problems)
+        stacks = self._stacked(steps)
         written = sum(1 for step in steps if step.slug and step.op != "delete")
-        return Plan(steps, total - written)
+        return Plan(steps, total - written, stacks)
+
+    def _stacked(self, steps: Sequence[Step]) -> StackLook:
+        """A look at what profiles build on after these steps.
+
+        Raises:
+            FilesRefused: with everything that does not go together then.
+        """
+        changes = [(step, _change(step, step.slug)) for step in steps if step.slug]
+        made = frozenset(step.registry for step in steps if step.slug is None and step.op == "create")
+        look = StackChecks(self._store, self._validation).look(
+            (change for _, change in changes), dependants=True, registries=made
+        )
+        problems: list[FileProblem] = []
+        for step, change in changes:
+            try:
+                problems += [step.part.problem(each.field, each.reason) for each in look.own(change).fresh]
+            except HookFailed as error:
+                problems.append(step.part.problem("", str(error)))
+            for broken in (*look.broken(change), *look.orphaned(change)):
+                problems.append(
+                    step.part.problem("", f'{step.op} of "{change.slug}" would break {broken.kind} "{broken.name}"')
+                )
+        if problems:
+            raise FilesRefused(problems)
+        return look
 
     def _head(self, described: DescribedRegistry) -> tuple[Step, list[str]]:
         """What happens to the registry itself, and the slugs of the profiles that it has."""
@@ -146,6 +175,11 @@ class Planner:
         yield Step(
             op="delete", registry=registry.slug, slug=slug, part=registry.part, version=row.version, before=before
         )
+
+
+def _change(step: Step, slug: str) -> Change:
+    before, after = (value if isinstance(value, Profile) else None for value in (step.before, step.after))
+    return Change(registry=step.registry, slug=slug, before=before, after=after)
 
 
 _READ_ONLY = "is read-only as it is stored; first apply a change of nothing but its policy.read_only"

@@ -16,7 +16,7 @@ from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.service import configs
 
-_OF_NAMES = re.compile(r"((?:runtime\.tools|metadata\.tags|policy\.\w+))\[[0-9]+\]")
+_OF_NAMES = re.compile(r"((?:runtime\.tools|runtime\.extends|metadata\.tags|policy\.\w+))\[[0-9]+\]")
 """Items that are told apart by their reasons, which name them."""
 _USE = re.compile(r"runtime\.middlewares\[[0-9]+\]")
 

@@ -31,9 +31,19 @@ class SentPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     denied_override_keys: tuple[str, ...] | None = None
 
 
+class SentBase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A profile to build on; `version` and `label` exclude each other."""
+
+    registry: str | None = None
+    slug: str | None = None
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)] | None = None
+    label: str | None = None
+
+
 class SentRuntime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A runtime, with configs of middlewares perhaps inline."""
 
+    extends: tuple[SentBase, ...] | None = None
     system_prompt: str | None = None
     middlewares: tuple[SentUse, ...] | None = None
     tools: tuple[str, ...] | None = None

@@ -1,7 +1,7 @@
 """The one resolver: what a profile, the operator and a request together make a turn run with.
 
-Lowest first: the defaults of a middleware's schema, the profile, the operator's file, variables and options, the
-request. Objects merge by key, everything else replaces.
+Lowest first: the defaults of a middleware's schema, the profiles that the profile builds on, the profile itself, the
+operator's file, variables and options, the request. Objects merge by key, everything else replaces.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import msgspec
 from pinocchio_core.domain.merging import Layer, Leaf, leaves, merged
 from pinocchio_core.domain.profile import MiddlewareUse, Profile
 from pinocchio_core.domain.slugs import shown
+from pinocchio_core.domain.stacks import effective, place_of
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
 from pinocchio_core.host.defaults import defaults_for
@@ -53,7 +54,9 @@ class Resolved:
     step_settings: Mapping[str, Mapping[str, Any]]
     """Engine settings: section → field → value; those of the operator are not in it."""
     profile: Profile
-    """What it was made from."""
+    """What it was made from; with those that it builds on, what they come to together."""
+    bases: Sequence[Profile]
+    """The profiles that it builds on, the lowest first."""
     refused: Mapping[str, str]
     """Overrides that the profile's policy took out, and why."""
     layers: Mapping[str, Sequence[Layer]]
@@ -73,6 +76,8 @@ class Resolved:
         """`sha256:` over the canonical JSON of what the turn runs with; the same in every process."""
         runtime = self._runtime([use.document(use.config) for use in self.middlewares])
         whole = {"registry": self.registry, "slug": self.slug, "version": self.version, "runtime": runtime}
+        if self.bases:
+            whole["extends"] = [[each.registry, each.slug, each.metadata.version] for each in self.bases]
         return f"sha256:{hashlib.sha256(msgspec.json.encode(whole, order='sorted')).hexdigest()}"
 
     def _runtime(self, middlewares: list[dict[str, Any]]) -> dict[str, Any]:
@@ -98,18 +103,23 @@ class Resolver:
         self._catalog = catalog
         self._operator = operator
 
-    def own_uses(self, profile: Profile) -> Uses:
-        """What the uses of a profile come to by themselves; may be kept for as long as the profile is the same."""
-        return self._uses(profile, NO_OVERRIDES)
+    def own_uses(self, stack: Sequence[Profile]) -> Uses:
+        """What the uses of a stack come to by themselves; may be kept for as long as all its profiles are the same."""
+        return self._uses(stack, effective(stack), NO_OVERRIDES)
 
-    def resolve(self, profile: Profile, overrides: Overrides = NO_OVERRIDES, *, own: Uses | None = None) -> Resolved:
-        """The runtime of a profile under overrides that its policy allows; `own` is what `own_uses` gave for it.
+    def resolve(
+        self, stack: Sequence[Profile], overrides: Overrides = NO_OVERRIDES, *, own: Uses | None = None
+    ) -> Resolved:
+        """The runtime of the last profile of a stack, over those before it, under overrides that its policy allows.
+
+        `own` is what `own_uses` gave for the stack.
 
         Raises:
             InvalidRequest: a middleware or tool of the profile is not there, an override is ambiguous, or the
                 configs of a use do not fit together; with every problem.
         """
-        uses, found = self._uses(profile, overrides) if own is None or overrides.middlewares else own
+        profile, bases = effective(stack), stack[:-1]
+        uses, found = self._uses(stack, profile, overrides) if own is None or overrides.middlewares else own
         problems = list(found)
         tools = overrides.tools if overrides.tools is not None else profile.runtime.tools or ()
         problems += [
@@ -117,7 +127,7 @@ class Resolver:
             for index, name in enumerate(tools)
             if name.strip() not in self._catalog.tools
         ]
-        settings = _layers(profile.runtime.step_settings_patch, overrides.step_settings_patch, "step_settings_patch")
+        settings = _layers(stack, overrides, "step_settings_patch")
         if problems:
             raise InvalidRequest(problems, next_step=_next_step(self._catalog))
         prompt = overrides.system_prompt if overrides.system_prompt is not None else profile.runtime.system_prompt
@@ -130,16 +140,17 @@ class Resolver:
             tools=tuple(name.strip() for name in tools),
             step_settings=merged(settings) or {},
             profile=profile,
+            bases=bases,
             refused=overrides.refused,
             layers={
-                "/system_prompt": _layers(profile.runtime.system_prompt, overrides.system_prompt, "system_prompt"),
-                "/tools": _layers(profile.runtime.tools, overrides.tools, "tools"),
+                "/system_prompt": _layers(stack, overrides, "system_prompt"),
+                "/tools": _layers(stack, overrides, "tools"),
                 "/step_settings_patch": settings,
                 **{pointer: layers for _, more in uses for pointer, layers in more.items()},
             },
         )
 
-    def _uses(self, profile: Profile, overrides: Overrides) -> Uses:
+    def _uses(self, stack: Sequence[Profile], profile: Profile, overrides: Overrides) -> Uses:
         own = list(profile.runtime.middlewares or ())
         matched, problems = _matched(own, overrides.middlewares)
         uses = [*own, *(_appended(each) for each in overrides.middlewares if each not in matched.values())]
@@ -152,20 +163,23 @@ class Resolver:
                 field = f"{USES}[{index}].name"
                 problems.append(Problem(field=field, reason=f"unknown middleware {shown(use.name)}"))
                 continue
-            stored = profile.config_of(use, version=entry.definition.version) if index < len(own) else {}
-            layers = self._config_layers(entry, use, stored, override)
+            layers = self._config_layers(entry, use, stack if index < len(own) else (), override)
             resolved, more = self._resolved(index, use, entry, layers, override)
             problems += more
             masks = [Layer(each.source, each.where, entry.schema.masked(each.value)) for each in layers]
             told = {f"/middlewares/{index}/config": masks}
-            told[f"/middlewares/{index}/enabled"] = _enabled_layers(use, override, own=index < len(own))
+            told[f"/middlewares/{index}/enabled"] = _enabled_layers(use, override, stack if index < len(own) else ())
             found.append((resolved, told))
         return found, problems
 
     def _config_layers(
-        self, entry: MiddlewareEntry, use: MiddlewareUse, stored: Mapping[str, Any], override: UseOverride | None
+        self, entry: MiddlewareEntry, use: MiddlewareUse, stack: Sequence[Profile], override: UseOverride | None
     ) -> list[Layer]:
-        upper = [Layer("profile", f"extensions {entry.key}, {use.slot}", stored)] if stored else []
+        upper = [
+            Layer("profile", _where(stack, profile, f"extensions {entry.key}, {use.slot}"), stored)
+            for profile in stack
+            if (stored := profile.config_of(use, version=entry.definition.version))
+        ]
         upper += self._operator.layers(use)
         if override and override.config is not None:
             upper.append(Layer("request", f"{override.field}.config", override.config))
@@ -223,14 +237,26 @@ def _appended(override: UseOverride) -> MiddlewareUse:
     return MiddlewareUse(name=override.name, id=override.id or None, enabled=override.enabled)
 
 
-def _layers(stored: Any, overriding: Any, name: str) -> list[Layer]:
-    both = (("profile", f"runtime.{name}", stored), ("request", f"overrides.{name}", overriding))
-    return [Layer(source, where, msgspec.to_builtins(value)) for source, where, value in both if value is not None]
+def _layers(stack: Sequence[Profile], overrides: Overrides, name: str) -> list[Layer]:
+    values = [("profile", _where(stack, each, f"runtime.{name}"), getattr(each.runtime, name)) for each in stack]
+    values.append(("request", f"overrides.{name}", getattr(overrides, name)))
+    return [Layer(source, where, msgspec.to_builtins(value)) for source, where, value in values if value is not None]
 
 
-def _enabled_layers(use: MiddlewareUse, override: UseOverride | None, *, own: bool) -> list[Layer]:
-    found = [Layer("profile", "runtime.middlewares", use.enabled is not False)] if own else []
-    if override and (override.enabled is not None or not own):
+def _where(stack: Sequence[Profile], profile: Profile, part: str) -> str:
+    """Which part of a profile, and where there are several, of which one."""
+    return part if len(stack) == 1 else f"{place_of(profile)}, {part}"
+
+
+def _enabled_layers(use: MiddlewareUse, override: UseOverride | None, stack: Sequence[Profile]) -> list[Layer]:
+    """Each profile that has the use, and after the first of them those only that say whether it is enabled."""
+    found: list[Layer] = []
+    for profile in stack:
+        for each in profile.runtime.middlewares or ():
+            if (each.name, each.slot) == (use.name, use.slot) and (each.enabled is not None or not found):
+                where = _where(stack, profile, "runtime.middlewares")
+                found.append(Layer("profile", where, each.enabled is not False))
+    if override and (override.enabled is not None or not stack):
         found.append(Layer("request", override.field, override.enabled is not False))
     return found
 

@@ -1,8 +1,11 @@
 """The use case of resolving: a stored profile, and what a request wants to be different."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from pinocchio_core.domain.profile import Profile
+from pinocchio_core.domain.profile import Profile, encode_document
+from pinocchio_core.domain.stacks import effective
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.kept import Kept
@@ -12,6 +15,7 @@ from pinocchio_core.service.overrides import FIELD, allowed_overrides, parse_ove
 from pinocchio_core.service.references import referenced_row
 from pinocchio_core.service.requests import ChatRequest, ResolveProfile
 from pinocchio_core.service.resolve import Resolved, Resolver, Uses
+from pinocchio_core.service.stacks import StackReader
 from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.store import Store
@@ -27,7 +31,7 @@ class ResolveService:
         self._store = store
         self._host = host
         self._resolver = Resolver(host.catalog, operator)
-        self._kept: Kept[tuple[Profile, Uses]] = Kept()
+        self._kept: Kept[_Known] = Kept()
         self.default_registry = default_registry
 
     def requested(self, target: Target, body: bytes) -> dict[str, Any]:
@@ -43,32 +47,68 @@ class ResolveService:
             request = ResolveProfile()
         registry = target.registry_slug(request.registry, self.default_registry)
         explain = bool(request.explain)
-        resolved = self.resolve(registry, target.slug or "", overrides_of(request), explain=explain)
+        slug, overrides = target.slug or "", overrides_of(request)
+        resolved = self.resolve(registry, slug, overrides, explain=explain, registries=target.registries)
         return resolution_document(resolved, explain=explain)
 
-    def resolve(self, registry: str, slug: str, overrides: Any = None, *, explain: bool = False) -> Resolved:
+    def resolve(
+        self,
+        registry: str,
+        slug: str,
+        overrides: Any = None,
+        *,
+        explain: bool = False,
+        registries: frozenset[str] | None = None,
+    ) -> Resolved:
         """A stored profile, or a version of one, with these overrides.
 
         With `explain` those that policy refuses are kept as such. `slug` may be `slug@version` or `slug@label`.
+        `registries` are the only ones that exist for who asks, `None` for all.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RevisionNotFound, OverrideRefused, RowUnreadable,
+            StackBroken.
         """
         problems = list(reference_problems("profile", slug))
         if problems:
             raise InvalidRequest(problems)
-        profile, uses = self._known(referenced_row(self._store, registry, slug))
+        known = self._known(referenced_row(self._store, registry, slug), registries)
         sent = parse_overrides(overrides, self._host.catalog)
-        return self._resolver.resolve(profile, allowed_overrides(sent, profile, collect=explain), own=uses)
+        allowed = allowed_overrides(sent, known.whole, collect=explain)
+        return self._resolver.resolve(known.stack, allowed, own=known.uses)
 
-    def _known(self, row: StoredProfile) -> tuple[Profile, Uses]:
-        def make() -> tuple[Profile, Uses]:
+    def _known(self, row: StoredProfile, registries: frozenset[str] | None) -> "_Known":
+        def alone() -> _Known:
             profile = row.profile()
-            return profile, self._resolver.own_uses(profile)
+            return _Known((profile,), profile, None if profile.runtime.extends else self._resolver.own_uses((profile,)))
 
-        if len(row.payload) > _MAX_KEPT_BYTES:
-            return make()
-        return self._kept.get((row.payload, row.sha256), make)
+        large = len(row.payload) > _MAX_KEPT_BYTES
+        known = alone() if large else self._kept.get((row.payload, row.sha256), alone)
+        if known.uses is not None:
+            return known
+        return self._stacked(known.whole, registries)
+
+    def _stacked(self, leaf: Profile, registries: frozenset[str] | None) -> "_Known":
+        """What a profile comes to with those that it builds on, which are read each time."""
+        stack = (*StackReader(self._store, registries=registries).bases_of(leaf), leaf)
+        key = tuple(map(encode_document, stack))
+
+        def together() -> _Known:
+            return _Known(stack, effective(stack), self._resolver.own_uses(stack))
+
+        return together() if sum(map(len, key)) > _MAX_KEPT_BYTES else self._kept.get(key, together)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A profile with those that it builds on, taken apart."""
+
+    stack: Sequence[Profile]
+    """The lowest first, itself last."""
+    whole: Profile
+    """What they come to together."""
+    uses: Uses | None
+    """`None` where those that it builds on are not among the stack."""
 
 
 def resolution_document(resolved: Resolved, *, explain: bool) -> dict[str, Any]:

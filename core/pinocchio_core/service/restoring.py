@@ -12,6 +12,7 @@ from pinocchio_core.service.outcomes import Outcome
 from pinocchio_core.service.planned import Means, Moved, Planned
 from pinocchio_core.service.references import require_revision
 from pinocchio_core.service.requests import ReplaceProfile
+from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order, Target
 from pinocchio_core.store.history import StoredRevision
 from pinocchio_core.store.profiles import Written
@@ -28,7 +29,6 @@ class Restoration(Planned):
     def __init__(self, means: Means, order: Order, pin: Pin) -> None:
         super().__init__(means, order)
         self._pin = pin
-        self._warnings: tuple[Problem, ...] = ()
 
     def look(self) -> None:
         """The version is there and no deletion, the profile may be changed, and nothing wrong is brought back."""
@@ -37,7 +37,7 @@ class Restoration(Planned):
         if self._row is None:
             self._store.registries.head(self.order.registry)
         self._store.require_writable(self.order.registry)
-        now = self._require_writable(self._row) if self._row else None
+        self._now = now = self._require_writable(self._row) if self._row else None
         then = self._then(revision)
         self._restored_from = revision.revision.version
         request = self._validation.request(
@@ -50,6 +50,10 @@ class Restoration(Planned):
         else:
             self._warnings = self._validation.change(self._draft, now)
         self._require_seen(self._row)
+
+    def change(self) -> Change:
+        """What was becomes what is."""
+        return self._changing(self._now, self._draft)
 
     def make(self) -> Outcome:
         """Write it over what was looked at, or where there is nothing."""

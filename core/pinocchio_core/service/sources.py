@@ -14,6 +14,7 @@ from pinocchio_core.files.layout import files_of
 from pinocchio_core.service.drafts import stamped
 from pinocchio_core.service.filed import Described, DescribedRegistry, FiledRegistries, located
 from pinocchio_core.service.registries import changed_registry
+from pinocchio_core.service.stack_checks import StackChecks
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.registries import RegistryStore
@@ -143,6 +144,7 @@ class ProfileSources:
         described = self._filed.read([path])
         self._check(path, described)
         loaded = sourced_store((_registry(each), _ms(each.changed_ns), _profiles(each)) for each in described)
+        self._check_stacks(loaded, described)
         settled = signature if _is_settled(signature) else None
         read = _Read(settled, loaded, {each.slug: str(each.part.file.path) for each in described})
         old = self._reads.get(path)
@@ -174,6 +176,17 @@ class ProfileSources:
             for slug in files
             if self._database.exists(slug)
         ]
+        if problems:
+            raise FilesRefused(problems)
+
+    def _check_stacks(self, loaded: Store, described: Sequence[DescribedRegistry]) -> None:
+        """What profiles build on must be in the same file or folder, because nobody is asked before others change."""
+        checks, problems = StackChecks(loaded, self._validation), list[FileProblem]()
+        for registry in described:
+            for slug, filed in registry.profiles.items():
+                row = loaded.profiles.read(registry.slug, slug) if filed.draft.runtime.extends else None
+                for each in checks.problems(row.profile(), hooks=True) if row else ():
+                    problems.append(filed.part.problem(each.field, each.reason))
         if problems:
             raise FilesRefused(problems)
 

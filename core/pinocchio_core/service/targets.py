@@ -129,6 +129,8 @@ class Order(Struct, frozen=True, kw_only=True):
     """Whether to delete what others depend on."""
     place: str = ""
     """Where it is in a request of several, `writes[3]`."""
+    registries: frozenset[str] | None = None
+    """The only registries that exist for who asks, `None` for all."""
 
 
 R = TypeVar("R", bound=Struct)

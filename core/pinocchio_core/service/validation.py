@@ -13,7 +13,7 @@ from msgspec import structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.json_text import WHOLE
-from pinocchio_core.domain.profile import Profile, encode_document
+from pinocchio_core.domain.profile import OPEN_POLICY, Profile, encode_document
 from pinocchio_core.domain.slugs import trim
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog
@@ -57,21 +57,26 @@ class Validation:
         tree, request, problems = opened(body, kind, target)
         if kind is CreateProfile and (target.slug is None or tree.get("slug") is not None):
             problems += names.slug_problems("slug", tree.get("slug"))
-        problems += _problems(tree, self.catalog, complete=kind is not PatchProfile)
-        if problems and request is not None and (old := stored(request)):
-            problems = self._sorted(problems, tree, old).fresh
+        complete = kind is not PatchProfile
+        own = [*problems, *_problems(tree, self.catalog, complete=complete, stacked=is_stacked(tree))]
+        if own and request is not None and (old := stored(request)):
+            if request.runtime is None and old.runtime.extends:
+                own = [*problems, *_problems(tree, self.catalog, complete=complete, stacked=True)]
+            own = self._sorted(own, tree, old).fresh
+        problems = own
         if problems or request is None:
             raise InvalidRequest(problems, next_step=self._next_step(problems))
         return request
 
     def hooks(self, profile: Profile) -> None:
-        """Ask plugins about a new profile that `request` has nothing against.
+        """Ask plugins about a new profile that `request` has nothing against; one that builds on others comes later.
 
         Raises:
             InvalidRequest: with every problem.
             HookFailed: a plugin raised.
         """
-        self._refuse(self._host.validate(profile))
+        if not profile.runtime.extends:
+            self._refuse(self._host.validate(profile))
 
     def change(self, draft: Profile, old: Profile) -> tuple[Problem, ...]:
         """Check a whole profile that is to be stored in the place of `old`.
@@ -87,20 +92,37 @@ class Validation:
         if problems:
             fresh, known = self._sorted(problems, _tree(draft), old)
             self._refuse(fresh)
-        problems = self._host.validate(draft)
+        problems = [] if draft.runtime.extends else self._host.validate(draft)
         if problems:
-            keys = ratchet.keys_of(self._host.validate(old), _tree(old), self.catalog)
+            before = [] if old.runtime.extends else self._host.validate(old)
+            keys = ratchet.keys_of(before, _tree(old), self.catalog)
             fresh, of_hooks = ratchet.sort(problems, _tree(draft), keys, self.catalog)
             self._refuse(fresh)
             known += of_hooks
         return tuple(known)
 
     def stored_problems(self, payload: bytes) -> list[Problem]:
-        """What the schemas of the installed plugins have against a stored document; plugins' hooks are not asked."""
+        """What the schemas of the installed plugins have against a stored document; plugins' hooks are not asked.
+
+        Configs in one that builds on others are left out.
+        """
         try:
-            return list(_problems(msgspec.json.decode(payload, type=dict[str, Any]), self.catalog, complete=True))
+            tree = msgspec.json.decode(payload, type=dict[str, Any])
+            return list(_problems(tree, self.catalog, complete=True, stacked=is_stacked(tree)))
         except RecursionError:
             return [Problem(field=WHOLE, reason="is nested too deep to be checked")]
+
+    def together(self, whole: Profile, *, hooks: bool) -> list[Problem]:
+        """What is wrong with what a profile and those that it builds on come to; plugins' hooks are asked on demand."""
+        narrowed = structs.replace(whole, policy=OPEN_POLICY)  # each policy is checked by itself
+        return self._document_problems(narrowed) or (list(self._host.validate(whole)) if hooks else [])
+
+    def sorted(
+        self, problems: Sequence[Problem], whole: Profile, before: Sequence[Problem], old: Profile
+    ) -> ratchet.Sorted:
+        """Problems of a profile by whether another one, with the problems `before`, has them too."""
+        keys = ratchet.keys_of(before, _tree(old), self.catalog)
+        return ratchet.sort(problems, _tree(whole), keys, self.catalog)
 
     def _document_problems(self, profile: Profile) -> list[Problem]:
         sound = _fingerprint(profile)
@@ -148,12 +170,18 @@ def _fingerprint(profile: Profile) -> bytes:
     return hashlib.sha256(encode_document(checked)).digest()
 
 
-def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool) -> Iterator[Problem]:
+def is_stacked(tree: dict[str, Any]) -> bool:
+    """Whether a document says that it builds on others."""
+    return bool(value_at(tree, "runtime", "extends"))
+
+
+def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool, stacked: bool) -> Iterator[Problem]:
     """What is wrong with a document as it is sent or stored; `complete`: what it does not have is not there."""
     yield from names.registry_problems("registry", tree.get("registry"))
     display_name = tree.get("display_name")
     yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
-    yield from configs.use_problems(tree, catalog, new=complete)
+    yield from configs.use_problems(tree, catalog, new=complete, stacked=stacked)
+    yield from names.extends_problems(value_at(tree, "runtime", "extends"))
     yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
     settings = value_at(tree, "runtime", "step_settings_patch")
     yield from names.settings_problems(settings)

@@ -9,7 +9,7 @@ from msgspec import structs
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.references import parse_pin
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import PinocchioError, RequestError, RowUnreadable, StoreUnavailable
+from pinocchio_core.errors import InvalidRequest, PinocchioError, RequestError, RowUnreadable, StoreUnavailable
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.edits import Patch, Replacement
@@ -20,6 +20,7 @@ from pinocchio_core.service.planned import Creation, DefaultChoice, Deletion, Me
 from pinocchio_core.service.refusals import refusal
 from pinocchio_core.service.requests import CreateProfile, PatchProfile, ReplaceProfile, RestoreRevision, SetDefault
 from pinocchio_core.service.restoring import VERSION_IN_PATH, Restoration
+from pinocchio_core.service.stack_checks import StackChecks, StackLook, breaking
 from pinocchio_core.service.targets import Order, Target, checked
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.rows import Author, readable
@@ -35,6 +36,9 @@ _TOLD_AS: Final[dict[Op, Literal["create", "update", "delete", "set_default"]]] 
 }
 
 
+_NEXT_STEP: Final = "correct runtime.extends, or what it leads to, and send the request again"
+
+
 class ProfileWrites:
     """Every change of profiles."""
 
@@ -42,6 +46,7 @@ class ProfileWrites:
         self._store = store
         self._host = host
         self._means = Means(store, Validation(host), health)
+        self.stacks = StackChecks(store, self._means.validation)
         self.default_registry = default_registry
         self._planning: dict[Op, Callable[[Target, bytes, Author], Planned]] = {
             "create": self._creation,
@@ -89,14 +94,15 @@ class ProfileWrites:
             RequestError, RowUnreadable: what is stored does not allow a change, see the kinds of changes.
             StoreUnavailable: what is stored moved on again and again until the busy timeout, or the store failed.
         """
-        for _ in self._attempts():
+        for attempt in self._attempts():
             _look(plans)
             idle = [outcome for plan in plans if (outcome := plan.idle())]
             if len(idle) == len(plans):
                 return [structs.replace(outcome, dry_run=dry_run) for outcome in idle]
+            stacks = _checked(plans, self.stacks, dependants=attempt > 0)
             try:
                 with self._store.write(dry_run=dry_run):
-                    outcomes = self._made(plans)
+                    outcomes = self._made(plans, stacks)
             except Moved:
                 continue
             if dry_run:
@@ -105,7 +111,9 @@ class ProfileWrites:
             return outcomes
         raise StoreUnavailable(f'profile "{plans[0].order.slug}" is being changed by too many others at once')
 
-    def _made(self, plans: Sequence[Planned]) -> list[Outcome]:
+    def _made(self, plans: Sequence[Planned], stacks: StackLook) -> list[Outcome]:
+        if stacks.outdated():
+            raise Moved
         for plan in plans:
             try:
                 plan.recheck()
@@ -126,10 +134,13 @@ class ProfileWrites:
         ]
 
     def _attempts(self) -> Iterator[int]:
-        """Tries until the busy timeout: changes are checked outside the transaction, and made if nothing moved."""
+        """Tries until the busy timeout: changes are checked outside the transaction, and made if nothing moved.
+
+        There is a second one at least, because the first one does not look for what builds on what is changed.
+        """
         deadline = time.monotonic() + self._store.busy_timeout_ms / 1000
         attempt = 0
-        while attempt == 0 or time.monotonic() < deadline:
+        while attempt < 2 or time.monotonic() < deadline:
             yield attempt
             attempt += 1
 
@@ -192,6 +203,7 @@ class ProfileWrites:
             conditions=target.conditions,
             force=target.force,
             place=target.place,
+            registries=target.registries,
         )
 
     def _stored(self, target: Target) -> Callable[[PatchProfile], Profile | None]:
@@ -216,6 +228,24 @@ def _look(plans: Sequence[Planned]) -> None:
             refused.append((plan.order.place, error))
     if refused:
         raise refusal(refused)
+
+
+def _checked(plans: Sequence[Planned], stacks: StackChecks, *, dependants: bool) -> StackLook:
+    """A look at what profiles build on; what refuses the changes is raised together."""
+    changes = [(plan, change) for plan in plans if (change := plan.change())]
+    look = stacks.look((change for _, change in changes), dependants=dependants)
+    refused: list[tuple[str, PinocchioError]] = []
+    for plan, change in changes:
+        own = look.own(change)
+        plan.warn(own.known)
+        if own.fresh:
+            refused.append((plan.order.place, InvalidRequest(own.fresh, next_step=_NEXT_STEP)))
+        elif broken := look.broken(change):
+            what = f'profile "{change.slug}" in registry "{change.registry}"'
+            refused.append((plan.order.place, breaking(what, broken, seen=change.registries)))
+    if refused:
+        raise refusal(refused)
+    return look
 
 
 def _of(plan: Planned, make: Callable[[], Outcome]) -> Outcome:

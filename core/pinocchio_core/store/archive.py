@@ -52,6 +52,7 @@ TABLES: Final = (
     Table("profile_texts", "id"),
     Table("profile_terms", "registry_slug, slug, kind, term"),
     Table("webhook_cursors", "name"),
+    Table("profile_extends", "registry_slug, slug, base_registry, base_slug, pin"),
     Table("server_facts", "name", where=f"name = '{VERSION_FLOOR}'"),
     Table(LEGACY, "slug"),
 )

@@ -116,7 +116,27 @@ def _webhooks(database: Database) -> list[str]:
     return []
 
 
-MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history, _search, _webhooks)
+_STACKS = (
+    """CREATE TABLE profile_extends (
+        registry_slug TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        base_registry TEXT NOT NULL,
+        base_slug TEXT NOT NULL,
+        pin TEXT NOT NULL,
+        PRIMARY KEY (registry_slug, slug, base_registry, base_slug, pin)
+    )""",
+    "CREATE INDEX profile_extends_of_base ON profile_extends (base_registry, base_slug, pin, registry_slug, slug)",
+)
+
+
+def _stacks(database: Database) -> list[str]:
+    """Create the table of which profiles build on which; no layout before this one has any that do."""
+    for statement in _STACKS:
+        database.run(statement)
+    return []
+
+
+MIGRATIONS: tuple[Callable[[Database], list[str]], ...] = (_first, _facts, _history, _search, _webhooks, _stacks)
 """Step N takes a database of version N to version N + 1 and returns notices for the operator."""
 
 LATEST: Final = len(MIGRATIONS)

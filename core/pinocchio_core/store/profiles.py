@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.extends import ExtendsStore
 from pinocchio_core.store.registries import RegistryStore, clock_ms
 from pinocchio_core.store.revisions import RevisionStore
 from pinocchio_core.store.rows import PROFILE_COLUMNS, Author, StoredProfile, profile_values, stored
@@ -48,6 +49,7 @@ class ProfileStore:
         self._registries = registries
         self._revisions = RevisionStore(database)
         self._search = SearchRows(database)
+        self._extends = ExtendsStore(database)
         self._clock = clock
 
     def read(self, registry: str, slug: str) -> StoredProfile | None:
@@ -93,6 +95,8 @@ class ProfileStore:
         row = stored(profile, is_default=default == slug)
         self._database.run(_INSERT, profile_values(profile, row))
         self._search.put(profile)
+        if profile.runtime.extends:
+            self._extends.put(profile)
         self._record(profile, row, "create", author, restored_from)
         return Written(profile, row)
 
@@ -109,6 +113,8 @@ class ProfileStore:
         if not self._database.run(_REPLACE, (*values[2:], old.registry, old.slug, version)):
             return None
         self._search.change(old, profile)
+        if profile.runtime.extends != old.runtime.extends:
+            self._extends.put(profile)
         _, default = self._registries.touch(old.registry, profile.metadata.updated_at_ms)
         self._record(profile, row, "update", author)
         return Written(profile, stored(profile, is_default=True) if default == old.slug else row)
@@ -127,6 +133,7 @@ class ProfileStore:
         if not self._database.run(_REPLACE, (*profile_values(profile, new)[2:], row.registry, row.slug, row.version)):
             raise StoreUnavailable(f'profile "{row.slug}" changed inside one transaction')
         self._search.put(profile)
+        self._extends.put(profile)
         self._registries.touch(row.registry, profile.metadata.updated_at_ms)
         self._record(profile, new, "replace", author, restored_from)
         return Written(profile, new)
@@ -139,6 +146,7 @@ class ProfileStore:
         if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
             return None
         self._search.remove(row.registry, row.slug)
+        self._extends.remove(row.registry, row.slug)
         version, now = self._revisions.next_version(row.registry, row.slug, row.version), self._clock()
         self._registries.touch(row.registry, now)
         self._revisions.append(row.registry, row.slug, version, op="delete", payload=None, author=author, at_ms=now)

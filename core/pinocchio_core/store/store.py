@@ -8,6 +8,7 @@ from msgspec import structs
 
 from pinocchio_core.errors import RowUnreadable, StoreUnavailable
 from pinocchio_core.store.database import Database
+from pinocchio_core.store.extends import ExtendsStore
 from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.history import HistoryStore
 from pinocchio_core.store.labels import LabelStore
@@ -37,6 +38,7 @@ class Store:
         self.revisions = RevisionStore(database)
         self.history = HistoryStore(database)
         self.labels = LabelStore(database, clock=clock)
+        self.extends = ExtendsStore(database)
         self.now_ms = clock
 
     @property

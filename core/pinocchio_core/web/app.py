@@ -134,7 +134,7 @@ def _route_chats(
 
 def _route_history(app: App, store: Store, writes: ProfileWrites, metrics: Metrics, *, root: str) -> None:
     one, default_registry = f"{root}/api/chat/profiles/{{slug}}", writes.default_registry
-    labels = LabelsResource(LabelService(store, default_registry=default_registry), metrics)
+    labels = LabelsResource(LabelService(store, writes.stacks, default_registry=default_registry), metrics)
     app.add_route(f"{one}/labels", labels, suffix="collection")
     app.add_route(f"{one}/labels/{{label}}", labels, suffix="one")
     revisions = RevisionsResource(HistoryService(store, default_registry=default_registry), writes, metrics, root=root)

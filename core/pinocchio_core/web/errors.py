@@ -27,6 +27,7 @@ STATUSES: dict[type[errors.PinocchioError], tuple[int, str]] = {
     errors.VersionConflict: (409, "version conflict"),
     errors.AlreadyExists: (409, "already exists"),
     errors.InUse: (409, "in use"),
+    errors.StackBroken: (409, "stack broken"),
     errors.RowUnreadable: (409, "row unreadable"),
     errors.IdempotencyMismatch: (409, "idempotency key reused"),
     errors.HistoryReset: (410, "history reset"),

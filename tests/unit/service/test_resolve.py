@@ -55,7 +55,7 @@ def resolved(host, stored, overrides=None, *, collect=False, **operator):
     operator = {"environment": {}} | operator
     sent = parse_overrides(overrides, host.catalog)
     allowed = allowed_overrides(sent, stored, collect=collect)
-    return Resolver(host.catalog, OperatorConfigs(host.catalog, **operator)).resolve(stored, allowed)
+    return Resolver(host.catalog, OperatorConfigs(host.catalog, **operator)).resolve((stored,), allowed)
 
 
 def with_layers(tmp_path, values):

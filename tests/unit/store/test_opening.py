@@ -29,8 +29,9 @@ print(opened.database.rows(names), flush=True)
 opened.database.close()
 """
 TABLES = (
-    "[('profile_label_moves',), ('profile_labels',), ('profile_registries',), ('profile_revisions',),"
-    " ('profile_terms',), ('profile_texts',), ('profiles',), ('server_facts',), ('webhook_cursors',)]"
+    "[('profile_extends',), ('profile_label_moves',), ('profile_labels',), ('profile_registries',),"
+    " ('profile_revisions',), ('profile_terms',), ('profile_texts',), ('profiles',), ('server_facts',),"
+    " ('webhook_cursors',)]"
 )
 
 

@@ -60,6 +60,7 @@ def test_the_table_has_no_row_that_nothing_uses() -> None:
         (errors.VersionConflict("x", expected=1, actual=2), 409, "version conflict", "version_conflict"),
         (errors.AlreadyExists("x"), 409, "already exists", "already_exists"),
         (errors.InUse("x", next_step="y"), 409, "in use", "in_use"),
+        (errors.StackBroken("r", "a", [errors.Problem(field="f", reason="x")]), 409, "stack broken", "stack_broken"),
         (errors.RowUnreadable("x", "y"), 409, "row unreadable", "row_unreadable"),
         (errors.PreconditionFailed("If-Match"), 412, "precondition failed", "precondition_failed"),
         (errors.BodyTooLarge(5), 413, "request too large", "body_too_large"),
