@@ -403,3 +403,29 @@ def test_roles_hold_under_a_prefix_too(holders):
         assert app.get(f"/under{ONE}").status == 401
         assert app.get(f"/under{ONE}", authorization=reader).status == 200
         assert app.delete(f"/under{ONE}", authorization=reader).status == 403
+
+
+def test_a_limited_token_reads_no_other_registry_through_a_stack(limited):
+    into = {"runtime": {"extends": [{"registry": "other", "slug": "p"}]}}
+    made = limited.ask("teammate", "PATCH", f"{PROFILES}/p?registry=team", into)
+    assert made.json["errors"] == [
+        {"field": "runtime.extends[0].registry", "reason": 'registry not found: "other"'},
+    ]
+    assert limited.ask("admin", "PATCH", f"{PROFILES}/p?registry=team", into).status == 200
+    assert limited.ask("admin", "POST", f"{PROFILES}/p/resolve?registry=team", {}).status == 200
+    turn = {"prompt": "hi", "registry": "team", "profile": "p"}
+    for answer in (
+        limited.ask("teammate", "POST", f"{PROFILES}/p/resolve?registry=team", {}),
+        limited.ask("teammate", "POST", "/chat", turn),
+    ):
+        assert (answer.status, answer.json["code"]) == (409, "stack_broken")
+        assert 'registry not found: "other"' in answer.json["detail"]
+
+
+def test_a_limited_token_hears_that_others_build_on_a_profile_and_not_who(limited):
+    into = {"runtime": {"extends": [{"registry": "team", "slug": "p"}]}}
+    assert limited.ask("admin", "PATCH", f"{PROFILES}/p?registry=other", into).status == 200
+    answer = limited.ask("teammate", "DELETE", f"{PROFILES}/p?registry=team")
+    assert answer.status == 409
+    assert answer.json["dependents"] == [{"kind": "profile", "name": "in a registry that is not yours"}]
+    assert "other" not in answer.json["detail"]

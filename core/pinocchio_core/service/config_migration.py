@@ -72,7 +72,7 @@ class ConfigMigration:
             if definition.migrate_config is None or older.version > definition.version:
                 left_behind += _left_behind(profile, older, left)
                 continue
-            carried, found = self._carried(older, left)
+            carried, found = self._carried(older, left, part=bool(profile.runtime.extends))
             failures += found
             reasons.append(f"config of {definition.name} v{older.version} → v{definition.version}")
             changes += _changes(older, left, carried)
@@ -98,12 +98,15 @@ class ConfigMigration:
             if entry and entry.definition.version != parsed.version:
                 yield _Older(entry, key, parsed.version, _instances(raw))
 
-    def _carried(self, older: _Older, configs: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    def _carried(self, older: _Older, configs: dict[str, Any], *, part: bool) -> tuple[dict[str, Any], list[Problem]]:
+        """The configs for the installed version; of those that are `part` of whole ones, properties may be missing."""
         carried: dict[str, Any] = {}
         problems: list[Problem] = []
         for slot, config in configs.items():
             outcome = self._called(older, config)
-            wrong = [outcome] if isinstance(outcome, str) else [str(each) for each in older.entry.problems(outcome)]
+            found = () if isinstance(outcome, str) else older.entry.problems(outcome)
+            wrong = [str(each) for each in found if not (part and each.missing)]
+            wrong += [outcome] if isinstance(outcome, str) else []
             if wrong or isinstance(outcome, str):
                 field = paths.join("extensions", older.key, "instances", slot)
                 problems += [Problem(field=field, reason=reason) for reason in wrong]
