@@ -92,7 +92,6 @@ from pinocchio_core.errors.requests import (
     RegistryNotFound,
     RevisionNotFound,
     SourceReadOnly,
-    StackBroken,
     StoreReadOnly,
     TooManyAttempts,
     TurnCancelled,
@@ -100,6 +99,7 @@ from pinocchio_core.errors.requests import (
     UnsupportedMediaType,
     VersionConflict,
 )
+from pinocchio_core.errors.stacks import StackBroken
 
 __all__ = [
     "MAX_PROBLEMS",

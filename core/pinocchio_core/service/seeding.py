@@ -4,11 +4,12 @@ import msgspec
 
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import HookFailed, InvalidRequest
+from pinocchio_core.errors import HookFailed, InvalidRequest, Problem
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginRecord
 from pinocchio_core.plugin.types import ProfileSeed
 from pinocchio_core.service.drafts import drafted, stamped
+from pinocchio_core.service.names import EXTENDS
 from pinocchio_core.service.requests import CreateProfile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.validation import Validation
@@ -80,6 +81,9 @@ def _draft(host: Host, registry: str, seed: ProfileSeed) -> Profile:
     validation = Validation(host)
     body = msgspec.json.encode({**seed.document, "slug": seed.slug})
     request = validation.request(body, CreateProfile, target=Target())
+    if request.runtime and request.runtime.extends:
+        reason = "is not for profiles that plugins bring: what they would build on may be another plugin's"
+        raise InvalidRequest([Problem(field=EXTENDS, reason=reason)])
     slug = parse_slug(request.slug or "")
     draft = drafted(request, registry=registry, slug=slug, catalog=validation.catalog)
     while True:

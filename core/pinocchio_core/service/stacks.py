@@ -59,6 +59,7 @@ class StackReader:
         self._registries = registries
         self.seen: dict[Read, int | None] = {}
         """The version that each had, `None` where it was not there."""
+        self._found: dict[tuple[str, str, int | str | None], tuple[Profile, Node]] = {}
 
     def bases_of(self, leaf: Profile) -> list[Profile]:
         """The profiles that one builds on, each one once and after all that it builds on itself.
@@ -80,7 +81,12 @@ class StackReader:
         Raises:
             NotFound, RowUnreadable: there is none that can be used.
         """
-        registry = base.registry or registry
+        key = (base.registry or registry, base.slug, base.pin)
+        if key not in self._found:
+            self._found[key] = self._read(key[0], base)
+        return self._found[key]
+
+    def _read(self, registry: str, base: Base) -> tuple[Profile, Node]:
         if self._registries is not None and registry not in self._registries:
             raise RegistryNotFound(registry)
         newest = self._newest(registry, base.slug)  # what is deleted cannot be used in any version

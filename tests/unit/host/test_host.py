@@ -172,6 +172,7 @@ def test_seeds_come_with_their_plugin():
         (lambda: [{"slug": "a"}], "pinocchio_bootstrap_profiles returned a dict where a ProfileSeed was due"),
         (lambda: [ProfileSeed("a b")], 'its profile "a b" is not sound: validation error (slug)'),
         (lambda: [ProfileSeed("a", document={"runtime": {"middlewares": [{"name": "x"}]}})], "unknown middleware"),
+        (lambda: [ProfileSeed("a", document={"runtime": {"extends": [{"slug": "b"}]}})], "profiles that plugins bring"),
         (lambda: [ProfileSeed("a", document={"x": object()})], 'its profile "a" is not sound'),
         (lambda: [ProfileSeed("a", document=None)], 'its profile "a" is not sound'),
     ],

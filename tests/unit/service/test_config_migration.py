@@ -4,9 +4,9 @@ import threading
 
 import msgspec
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, MiddlewareUse, Profile, Runtime
+from pinocchio_core.domain.profile import OPEN_POLICY, Base, Metadata, MiddlewareUse, Profile, Runtime
 from pinocchio_core.plugin import MiddlewareDefinition, hookimpl
 from pinocchio_core.service.config_migration import ConfigMigration
 from pinocchio_core.testing import make_host
@@ -197,3 +197,16 @@ def test_migrate_config_has_to_be_callable():
 
     with pytest.raises(PluginsFailed, match="migrate_config must be callable"):
         catalog_of("no function")
+
+
+def test_config_of_a_profile_that_builds_on_others_may_be_a_part_of_one():
+    catalog = catalog_of(
+        renamed, schema={"type": "object", "required": ["loud"], "properties": {"from": {"maximum": 2}}}
+    )
+    alone = profile_of(v2={"default": {"mark": "!"}})
+    stacked = structs.replace(alone, runtime=structs.replace(alone.runtime, extends=(Base(slug="b"),)))
+
+    assert [problem.reason for problem in ConfigMigration(catalog).of(alone).failures] == [
+        'missing required property "loud"'
+    ]
+    assert ConfigMigration(catalog).of(stacked).reason == "config of shout v2 → v3"
