@@ -17,7 +17,7 @@ from pinocchio_core.service.names import EXTENDS
 from pinocchio_core.service.ratchet import Sorted
 from pinocchio_core.service.stacks import NOTHING_PENDING, Pending, StackReader
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.extends import NEWEST, Key
+from pinocchio_core.store.extends import ALL, NEWEST, Key
 from pinocchio_core.store.rows import readable
 from pinocchio_core.store.store import Store
 
@@ -100,7 +100,7 @@ class StackChecks:
 
     def keep_following(self, registry: str, slug: str, label: str) -> None:
         """Keep what profiles build on that build on a label, after it was moved; inside `Store.write`."""
-        for key in self.store.extends.following(registry, slug, pin=label, limit=MAX_DEPENDANTS):
+        for key in self.store.extends.following(registry, slug, pin=label, limit=ALL):
             row = self.store.profiles.read(*key)
             profile = readable(row) if row else None
             if profile:

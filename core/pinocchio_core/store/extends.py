@@ -12,6 +12,8 @@ Key = tuple[str, str]
 
 NEWEST: Final = ""
 """Stands for no pin."""
+ALL: Final = -1
+"""The limit that is none."""
 _MAX_PINNED: Final = 1000
 
 _CLEAR = "DELETE FROM profile_extends WHERE registry_slug = ? AND slug = ?"
