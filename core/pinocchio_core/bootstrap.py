@@ -11,19 +11,19 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
-from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE, Admission
-from pinocchio_core.service.endpoints import Endpoint
-from pinocchio_core.service.engines import EngineChoice
-from pinocchio_core.service.following import Follower
-from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.access.tokens import TokenFile
+from pinocchio_core.service.changes.endpoints import Endpoint
+from pinocchio_core.service.changes.following import Follower
+from pinocchio_core.service.changes.webhooks import Webhooks
+from pinocchio_core.service.chats.admission import DEFAULT_TURNS_AT_ONCE, Admission
+from pinocchio_core.service.chats.engines import EngineChoice
+from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS, HistoryBounds
+from pinocchio_core.service.chats.turn_requests import TurnRules
 from pinocchio_core.service.operator import OperatorConfigs
-from pinocchio_core.service.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
-from pinocchio_core.service.tokens import TokenFile
-from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
-from pinocchio_core.service.turn_requests import TurnRules
+from pinocchio_core.service.upkeep.health import RowHealth
+from pinocchio_core.service.upkeep.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.webhooks import Webhooks
 from pinocchio_core.settings.access import IN_PROCESS, Access
 from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
 from pinocchio_core.store.database import Database
@@ -38,7 +38,7 @@ from pinocchio_core.web.app import App, Parts, create_app
 from pinocchio_core.web.resources.changes import change_event, reset_event
 
 if TYPE_CHECKING:
-    from pinocchio_core.service.sources import ProfileSources  # with the YAML library, which few servers need
+    from pinocchio_core.service.files.sources import ProfileSources  # with the YAML library, which few servers need
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +221,7 @@ def assemble(
 def _with_sources(database: Database, host: Host, paths: Sequence[Path]) -> "tuple[Store, ProfileSources | None]":
     if not paths:
         return Store(database), None
-    from pinocchio_core.service.sources import ProfileSources
+    from pinocchio_core.service.files.sources import ProfileSources
     from pinocchio_core.store.routing import RoutedStore
 
     sources = ProfileSources(paths, Validation(host), database)

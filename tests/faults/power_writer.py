@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.targets import Target
+from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.dsn import parse_dsn

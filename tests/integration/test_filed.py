@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pinocchio_core.errors import FilesRefused
-from pinocchio_core.service.filed import FiledRegistries
+from pinocchio_core.service.files.filed import FiledRegistries
 from pinocchio_core.service.validation import Validation
 
 

@@ -9,10 +9,10 @@ import pinocchio_agentmode
 from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.access import Role, Token, digest_of, new_token
-from pinocchio_core.service.attempts import LIMIT
-from pinocchio_core.service.sites import Sites
-from pinocchio_core.service.tokens import add_token, remove_token
+from pinocchio_core.service.access.attempts import LIMIT
+from pinocchio_core.service.access.callers import Role, Token, digest_of, new_token
+from pinocchio_core.service.access.sites import Sites
+from pinocchio_core.service.access.tokens import add_token, remove_token
 from pinocchio_core.settings.access import Access
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp

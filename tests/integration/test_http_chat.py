@@ -19,8 +19,8 @@ from pinocchio_core.plugin import (
     ToolDefinition,
     hookimpl,
 )
-from pinocchio_core.service.engines import EngineChoice
-from pinocchio_core.service.transcripts import HistoryBounds
+from pinocchio_core.service.chats.engines import EngineChoice
+from pinocchio_core.service.chats.transcripts import HistoryBounds
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_app

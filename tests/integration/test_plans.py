@@ -3,9 +3,9 @@
 import pytest
 
 from pinocchio_core.errors import FilesRefused, PlanOutdated
-from pinocchio_core.service.applying import Applying
-from pinocchio_core.service.filed import FiledRegistries
-from pinocchio_core.service.plans import Planner
+from pinocchio_core.service.files.applying import Applying
+from pinocchio_core.service.files.filed import FiledRegistries
+from pinocchio_core.service.files.plans import Planner
 from pinocchio_core.service.validation import Validation
 
 PROFILES = "/api/chat/profiles"

@@ -17,8 +17,8 @@ import pytest
 from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.service import endpoints
-from pinocchio_core.service.webhooks import WEBHOOK_LEASE, Webhooks
+from pinocchio_core.service.changes import endpoints
+from pinocchio_core.service.changes.webhooks import WEBHOOK_LEASE, Webhooks
 from pinocchio_core.store.backup import copy_database
 from pinocchio_core.store.cursors import WebhookCursors
 from pinocchio_core.store.dsn import dsn_of_path

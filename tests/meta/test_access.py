@@ -6,7 +6,7 @@ from pathlib import Path
 import falcon.inspect
 import pytest
 
-from pinocchio_core.service.access import Role
+from pinocchio_core.service.access.callers import Role
 from pinocchio_core.testing import make_app
 from pinocchio_core.web.access import ROUTES
 from pinocchio_plugins import echo, starter_profile

@@ -14,7 +14,7 @@ from pinocchio_core.domain import limits
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import hookimpl
-from pinocchio_core.service.attempts import LIMIT
+from pinocchio_core.service.access.attempts import LIMIT
 from pinocchio_core.settings import parse_address
 from pinocchio_core.settings.access import parse_access
 from pinocchio_core.store.dsn import parse_dsn

@@ -14,7 +14,7 @@ from pinocchio_core.cli.plan import files_argument, plan_document, planned, prin
 from pinocchio_core.cli.stores import cli_author, writable_store
 from pinocchio_core.errors import SettingsError, StoreUnavailable
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.applying import Applying
+from pinocchio_core.service.files.applying import Applying
 
 confirm_option = click.option("--confirm", is_flag=True, help="Do not ask; needed where nobody could answer.")
 reason_option = click.option("--reason", metavar="TEXT", help="Why; kept in the history with every change.")

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from pinocchio_core.errors import CandidateFailed
-from pinocchio_core.service.preflight import Preflight
+from pinocchio_core.service.upgrades.preflight import Preflight
 
 _TIMEOUT_S: Final = 600
 _PIP: Final = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")

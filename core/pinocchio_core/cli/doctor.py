@@ -9,7 +9,7 @@ import click
 from pinocchio_core.cli.backups import database_path, print_json, shown_progress
 from pinocchio_core.cli.options import DURATION, default_registry_option, store_options
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.doctor import diagnose
+from pinocchio_core.service.upkeep.doctor import diagnose
 from pinocchio_core.settings import parse_registry, parse_store
 
 

@@ -19,7 +19,7 @@ import msgspec
 from pinocchio_core.cli.serving import served
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.engines import DEFAULT_ENGINE
+from pinocchio_core.service.chats.engines import DEFAULT_ENGINE
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.backup import read_manifest
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database

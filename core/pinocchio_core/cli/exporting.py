@@ -150,8 +150,8 @@ def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) ->
 
 
 def _write_yaml(host: Host, loaded: list[_Loaded], output: Path | None, *, in_folder: bool, only: bool) -> None:
-    from pinocchio_core.service.exports import Exported, FileChange, YamlExports
-    from pinocchio_core.service.filed import FiledRegistries
+    from pinocchio_core.service.files.exports import Exported, FileChange, YamlExports
+    from pinocchio_core.service.files.filed import FiledRegistries
 
     exports = YamlExports(FiledRegistries(Validation(host)))
     exported = [Exported(each.registry, each.profiles, frozenset(each.damaged)) for each in loaded]

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from pinocchio_core.service.admission import DEFAULT_TURNS_AT_ONCE
-from pinocchio_core.service.engines import DEFAULT_ENGINE
-from pinocchio_core.service.transcripts import DEFAULT_BOUNDS
+from pinocchio_core.service.chats.admission import DEFAULT_TURNS_AT_ONCE
+from pinocchio_core.service.chats.engines import DEFAULT_ENGINE
+from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS
 from pinocchio_core.settings import DEFAULT_REGISTRY, KEY_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])

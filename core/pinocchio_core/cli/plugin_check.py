@@ -13,7 +13,7 @@ from pinocchio_core.cli.options import database_options
 from pinocchio_core.cli.plugin_migrate import operation_line
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.preflight import Comparison, Judged, Preflight, compared, looked_at
+from pinocchio_core.service.upgrades.preflight import Comparison, Judged, Preflight, compared, looked_at
 from pinocchio_core.settings import parse_store
 from pinocchio_core.store.backup import list_backups
 

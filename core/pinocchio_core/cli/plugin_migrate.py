@@ -11,7 +11,7 @@ from pinocchio_core.cli.options import database_options
 from pinocchio_core.cli.stores import cli_author, opened_store, writable_profiles
 from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.upgrading import Upgraded, Upgrading
+from pinocchio_core.service.upgrades.upgrading import Upgraded, Upgrading
 from pinocchio_core.settings import DEFAULT_REGISTRY
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.preflight import looked_at
+from pinocchio_core.service.upgrades.preflight import looked_at
 from pinocchio_core.settings import plugin_selection
 
 

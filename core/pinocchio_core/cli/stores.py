@@ -11,7 +11,7 @@ from pinocchio_core.bootstrap import version
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
-from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.settings import parse_store

@@ -10,8 +10,8 @@ import msgspec
 from pinocchio_core.cli.options import DURATION
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.service.access import Role, Token, digest_of, new_token, valid_name
-from pinocchio_core.service.tokens import add_token, read_tokens, remove_token
+from pinocchio_core.service.access.callers import Role, Token, digest_of, new_token, valid_name
+from pinocchio_core.service.access.tokens import add_token, read_tokens, remove_token
 
 _FILE = click.option(
     "--file",

@@ -22,7 +22,7 @@ from pinocchio_core.cli.options import (
 from pinocchio_core.cli.server_options import access_options, backup_options, change_options, source_option
 from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.transcripts import HistoryBounds
+from pinocchio_core.service.chats.transcripts import HistoryBounds
 from pinocchio_core.settings import (
     DEFAULT_ADDRESS,
     DEFAULT_THREADS,

@@ -23,12 +23,12 @@ from pinocchio_core.errors import (
 from pinocchio_core.service.conflicts import explain
 from pinocchio_core.service.dependents import release, require_unused
 from pinocchio_core.service.drafts import drafted, stamped
-from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.outcomes import Op, Outcome
 from pinocchio_core.service.references import require_profile
 from pinocchio_core.service.requests import CreateProfile
 from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order
+from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.rows import StoredProfile, readable
 from pinocchio_core.store.store import Store

@@ -2,9 +2,9 @@
 
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import RowUnreadable
-from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.targets import Target
+from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.listing import Page
 from pinocchio_core.store.registries import RegistryHead

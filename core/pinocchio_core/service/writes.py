@@ -13,7 +13,6 @@ from pinocchio_core.errors import InvalidRequest, PinocchioError, RequestError, 
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.edits import Patch, Replacement
-from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.names import pin_problems
 from pinocchio_core.service.outcomes import Op, Outcome
 from pinocchio_core.service.planned import Creation, DefaultChoice, Deletion, Means, Moved, Planned
@@ -22,6 +21,7 @@ from pinocchio_core.service.requests import CreateProfile, PatchProfile, Replace
 from pinocchio_core.service.restoring import VERSION_IN_PATH, Restoration
 from pinocchio_core.service.stack_checks import StackChecks, StackLook, breaking
 from pinocchio_core.service.targets import Order, Target, checked
+from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.rows import Author, readable
 from pinocchio_core.store.store import Store

@@ -12,10 +12,10 @@ from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.discovery import Selection
 from pinocchio_core.plugin.types import EngineOptions
-from pinocchio_core.service.endpoints import Endpoint, read_endpoints
-from pinocchio_core.service.engines import EngineChoice
-from pinocchio_core.service.scheduled import Schedule
-from pinocchio_core.service.transcripts import HistoryBounds
+from pinocchio_core.service.changes.endpoints import Endpoint, read_endpoints
+from pinocchio_core.service.chats.engines import EngineChoice
+from pinocchio_core.service.chats.transcripts import HistoryBounds
+from pinocchio_core.service.upkeep.scheduled import Schedule
 from pinocchio_core.store.conversations import Retention
 from pinocchio_core.store.dsn import Dsn, dsn_of_path, parse_dsn
 

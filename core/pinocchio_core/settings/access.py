@@ -9,7 +9,7 @@ from typing import Final
 
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.service.sites import Sites
+from pinocchio_core.service.access.sites import Sites
 from pinocchio_core.settings import Address
 
 TOKEN_VARIABLE = "PINOCCHIO_TOKEN"  # noqa: S105  where a token is, not one

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 import falcon
 
 from pinocchio_core.errors import Forbidden, TooManyAttempts, Unauthorized
-from pinocchio_core.service.access import ANYBODY, NOBODY, Caller, Role
-from pinocchio_core.service.attempts import Attempts
-from pinocchio_core.service.tokens import TokenFile
+from pinocchio_core.service.access.attempts import Attempts
+from pinocchio_core.service.access.callers import ANYBODY, NOBODY, Caller, Role
+from pinocchio_core.service.access.tokens import TokenFile
 
 log = logging.getLogger("pinocchio.access")
 

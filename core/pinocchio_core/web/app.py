@@ -8,24 +8,24 @@ import falcon
 import msgspec
 
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.access.sites import Sites
+from pinocchio_core.service.access.tokens import TokenFile
 from pinocchio_core.service.batch import BatchService
-from pinocchio_core.service.chat import ChatService
-from pinocchio_core.service.conversations import ConversationService
+from pinocchio_core.service.changes.following import Follower
+from pinocchio_core.service.changes.webhooks import Webhooks
+from pinocchio_core.service.chats.chat import ChatService
+from pinocchio_core.service.chats.conversations import ConversationService
+from pinocchio_core.service.chats.engines import EngineChoice
+from pinocchio_core.service.chats.turn_requests import TurnRules
 from pinocchio_core.service.defaults import DefaultService
-from pinocchio_core.service.engines import EngineChoice
-from pinocchio_core.service.following import Follower
-from pinocchio_core.service.health import RowHealth
 from pinocchio_core.service.history import HistoryService
 from pinocchio_core.service.labels import LabelService
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
-from pinocchio_core.service.scheduled import ScheduledBackups
-from pinocchio_core.service.sites import Sites
-from pinocchio_core.service.tokens import TokenFile
-from pinocchio_core.service.turn_requests import TurnRules
-from pinocchio_core.service.webhooks import Webhooks
+from pinocchio_core.service.upkeep.health import RowHealth
+from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.conversations import ConversationStore
 from pinocchio_core.store.feed import ChangeFeed

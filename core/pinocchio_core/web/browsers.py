@@ -7,7 +7,7 @@ import falcon
 
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import CrossSiteRefused, HostRefused
-from pinocchio_core.service.sites import Sites
+from pinocchio_core.service.access.sites import Sites
 
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -11,7 +11,7 @@ from msgspec import structs
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
-from pinocchio_core.service.access import Caller
+from pinocchio_core.service.access.callers import Caller
 from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
 from pinocchio_core.store.rows import Author
 

@@ -4,7 +4,7 @@ import errno
 import socket
 
 from pinocchio_core.errors import SettingsError, StartupError
-from pinocchio_core.service.sites import is_loopback
+from pinocchio_core.service.access.sites import is_loopback
 from pinocchio_core.settings import Address
 
 

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from pinocchio_core.errors import PinocchioError
-from pinocchio_core.service.webhooks import Webhooks
+from pinocchio_core.service.changes.webhooks import Webhooks
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.keeper import wal_bytes
 from pinocchio_core.web.turn_metrics import TurnMetrics

@@ -5,10 +5,10 @@ import falcon
 from pinocchio_core.domain.slugs import trim
 from pinocchio_core.domain.turns import Event
 from pinocchio_core.errors import TurnCancelled
-from pinocchio_core.service.chat import ChatService
-from pinocchio_core.service.conversations import ConversationService
+from pinocchio_core.service.chats.chat import ChatService
+from pinocchio_core.service.chats.conversations import ConversationService
+from pinocchio_core.service.chats.turn_requests import ChatTarget
 from pinocchio_core.service.defaults import chosen_from
-from pinocchio_core.service.turn_requests import ChatTarget
 from pinocchio_core.web import codec
 from pinocchio_core.web.errors import problem_for
 from pinocchio_core.web.events import HEARTBEAT, TurnEvents

@@ -8,10 +8,10 @@ import falcon
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.access import Caller
-from pinocchio_core.service.findings import Findings
-from pinocchio_core.service.following import Follower
-from pinocchio_core.service.scheduled import ScheduledBackups
+from pinocchio_core.service.access.callers import Caller
+from pinocchio_core.service.changes.following import Follower
+from pinocchio_core.service.upkeep.findings import Findings
+from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics

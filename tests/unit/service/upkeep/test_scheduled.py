@@ -5,8 +5,8 @@ from contextlib import closing
 import pytest
 
 from pinocchio_core.errors import StoreUnavailable
-from pinocchio_core.service.scheduled import BACKUP_LEASE, Schedule, ScheduledBackups
 from pinocchio_core.service.seeding import fill
+from pinocchio_core.service.upkeep.scheduled import BACKUP_LEASE, Schedule, ScheduledBackups
 from pinocchio_core.store.backup import list_backups
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.store.facts import Facts

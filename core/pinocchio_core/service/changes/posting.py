@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from pinocchio_core.service.endpoints import Endpoint
+from pinocchio_core.service.changes.endpoints import Endpoint
 
 _ANSWER_BYTES: Final = 64 * 1024
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.service.endpoints import Endpoint, read_endpoints
+from pinocchio_core.service.changes.endpoints import Endpoint, read_endpoints
 
 SECRET = "0123456789abcdef-secret"  # noqa: S105  of nobody
 GOOD = {"name": "ci", "url": "https://ci.example/hook?x=1", "secret": SECRET}

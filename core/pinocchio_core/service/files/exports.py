@@ -11,7 +11,7 @@ from pinocchio_core.errors import FileProblem, FilesRefused
 from pinocchio_core.files.documents import plain_json, profile_document, registry_document
 from pinocchio_core.files.layout import REGISTRY_FILE
 from pinocchio_core.files.yaml_writing import yaml_of, yaml_over
-from pinocchio_core.service.filed import Described, DescribedRegistry, FiledRegistries
+from pinocchio_core.service.files.filed import Described, DescribedRegistry, FiledRegistries
 
 
 @dataclass(frozen=True)

@@ -20,19 +20,19 @@ from pinocchio_core.errors import (
     TurnCancelled,
 )
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.admission import ALIVE, LONGEST_WAIT_S, Place
-from pinocchio_core.service.chain import Chains
-from pinocchio_core.service.conversations import ConversationService
+from pinocchio_core.service.chats.admission import ALIVE, LONGEST_WAIT_S, Place
+from pinocchio_core.service.chats.chain import Chains
+from pinocchio_core.service.chats.conversations import ConversationService
+from pinocchio_core.service.chats.engines import EngineChoice, Engines
+from pinocchio_core.service.chats.tools import with_tools
+from pinocchio_core.service.chats.transcripts import added, earlier, reply_of
+from pinocchio_core.service.chats.turn_requests import ChatTarget, Ready, TurnRules
+from pinocchio_core.service.chats.turn_times import REPEATED, Observe, TurnClock
 from pinocchio_core.service.defaults import Choice, DefaultService
-from pinocchio_core.service.engines import EngineChoice, Engines
 from pinocchio_core.service.names import conversation_problems, name_problem, reference_problems, registry_problems
 from pinocchio_core.service.requests import ChatRequest
 from pinocchio_core.service.resolving import ResolveService, overrides_of
 from pinocchio_core.service.targets import Target, opened
-from pinocchio_core.service.tools import with_tools
-from pinocchio_core.service.transcripts import added, earlier, reply_of
-from pinocchio_core.service.turn_requests import ChatTarget, Ready, TurnRules
-from pinocchio_core.service.turn_times import REPEATED, Observe, TurnClock
 from pinocchio_core.store.conversations import (
     CANCELLED,
     COMPLETED,

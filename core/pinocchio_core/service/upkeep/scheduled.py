@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pinocchio_core.errors import PinocchioError
-from pinocchio_core.service.leases import Lease
+from pinocchio_core.service.upkeep.leases import Lease
 from pinocchio_core.store.backup import backup_name, make_backup, prune
 from pinocchio_core.store.facts import Facts
 from pinocchio_core.store.store import Store

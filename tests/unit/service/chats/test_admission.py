@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from pinocchio_core.errors import ConversationBusy, TooManyTurns, TurnCancelled
-from pinocchio_core.service.admission import MAX_WAITING, Admission
+from pinocchio_core.service.chats.admission import MAX_WAITING, Admission
 
 
 def nobody(_):

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.service.access import PREFIX, Role, Token, digest_of, new_token, valid_name
-from pinocchio_core.service.attempts import ADDRESSES, LIMIT, WINDOW_S, Attempts
-from pinocchio_core.service.tokens import TokenFile, add_token, read_tokens, remove_token
+from pinocchio_core.service.access.attempts import ADDRESSES, LIMIT, WINDOW_S, Attempts
+from pinocchio_core.service.access.callers import PREFIX, Role, Token, digest_of, new_token, valid_name
+from pinocchio_core.service.access.tokens import TokenFile, add_token, read_tokens, remove_token
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 GOOD = '{"name":"ann","role":"admin","sha256":"%s","created_at":"2026-01-01T00:00:00Z"}'

@@ -16,10 +16,10 @@ from pinocchio_core.errors import (
     VersionConflict,
 )
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.config_migration import ConfigMigration
 from pinocchio_core.service.drafts import changed
 from pinocchio_core.service.requests import PatchProfile
 from pinocchio_core.service.targets import Target
+from pinocchio_core.service.upgrades.config_migration import ConfigMigration
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.store.rows import Author, StoredProfile

@@ -16,8 +16,8 @@ from typing import Final
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import PinocchioError, Problem, RegistryNotFound, RowUnreadable
-from pinocchio_core.service.findings import MAX_NAMED, Findings
 from pinocchio_core.service.stack_checks import MAX_DEPENDANTS, StackChecks
+from pinocchio_core.service.upkeep.findings import MAX_NAMED, Findings
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.revisions import REGISTRY_ITSELF
 from pinocchio_core.store.rows import StoredProfile

@@ -18,9 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from pinocchio_core.errors import HistoryReset, PinocchioError
-from pinocchio_core.service.endpoints import Endpoint
-from pinocchio_core.service.leases import Lease
-from pinocchio_core.service.posting import Connection, NotDelivered, cut_off, post
+from pinocchio_core.service.changes.endpoints import Endpoint
+from pinocchio_core.service.changes.posting import Connection, NotDelivered, cut_off, post
+from pinocchio_core.service.upkeep.leases import Lease
 from pinocchio_core.store.cursors import WebhookCursor, WebhookCursors
 from pinocchio_core.store.feed import BEGINNING, Change, ChangeFeed, Place, parse_place
 from pinocchio_core.store.store import Store

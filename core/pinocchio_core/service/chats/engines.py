@@ -12,7 +12,7 @@ from pinocchio_core.errors import EngineFailed, InvalidRequest, PinocchioError, 
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import EngineOptions
-from pinocchio_core.service.chain import built_from
+from pinocchio_core.service.chats.chain import built_from
 from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.secrets import settings_secrets
 

@@ -8,7 +8,7 @@ from msgspec import Raw, structs
 
 from pinocchio_core.domain.profile import OPEN_POLICY, Base, Metadata, MiddlewareUse, Profile, Runtime
 from pinocchio_core.plugin import MiddlewareDefinition, hookimpl
-from pinocchio_core.service.config_migration import ConfigMigration
+from pinocchio_core.service.upgrades.config_migration import ConfigMigration
 from pinocchio_core.testing import make_host
 
 METADATA = Metadata(version=1, created_at_ms=0, updated_at_ms=0, created_by="", updated_by="", source="")

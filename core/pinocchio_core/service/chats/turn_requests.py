@@ -3,12 +3,12 @@
 import secrets
 from dataclasses import dataclass, field
 
-from pinocchio_core.service.access import ANYBODY, Caller
-from pinocchio_core.service.admission import Admission
+from pinocchio_core.service.access.callers import ANYBODY, Caller
+from pinocchio_core.service.chats.admission import Admission
+from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.defaults import Choice
 from pinocchio_core.service.resolve import Resolved
 from pinocchio_core.service.targets import Target
-from pinocchio_core.service.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.store.conversations import FOR_EVER, Retention
 
 

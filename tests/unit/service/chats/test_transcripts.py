@@ -3,7 +3,7 @@
 import pytest
 
 from pinocchio_core.domain.turns import Block, BlockKind
-from pinocchio_core.service.transcripts import HistoryBounds, earlier
+from pinocchio_core.service.chats.transcripts import HistoryBounds, earlier
 
 MESSAGE = Block(kind=BlockKind.USER, text="12345")
 

@@ -8,8 +8,8 @@ import pytest
 from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, Profile, Registry, RegistryMetadata, Runtime
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.service import health as module
-from pinocchio_core.service.health import RowHealth
+from pinocchio_core.service.upkeep import health as module
+from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.facts import VERSION_FLOOR, Facts

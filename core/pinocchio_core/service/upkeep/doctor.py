@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.config_migration import ConfigMigration
+from pinocchio_core.service.upgrades.config_migration import ConfigMigration
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.backup import list_backups
 from pinocchio_core.store.checks import Inspection, Progress, inspect_database

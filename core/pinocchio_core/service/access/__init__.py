@@ -1,0 +1,1 @@
+"""Who may do what: tokens, and where requests may come from."""

@@ -1,0 +1,1 @@
+"""Chat turns: which may run, what they go through, who answers."""

@@ -1,0 +1,1 @@
+"""Registries in files: planned, applied, written, and served as they are."""

@@ -1,0 +1,1 @@
+"""Other versions of plugins: what they would break, and configs carried over to them."""
