@@ -209,7 +209,7 @@ def _tokens_of(path: Path, text: str) -> Iterator[tuple[int, Token]]:
             continue
         try:
             token = _token_of(line)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise _wrong_line(path, number, error) from error
         for what in (token.name, token.sha256):
             if what in seen:

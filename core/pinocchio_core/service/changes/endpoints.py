@@ -79,7 +79,7 @@ def read_endpoints(path: Path) -> tuple[Endpoint, ...]:
             if endpoint.name in [each.name for each in endpoints]:
                 raise ValueError("another one has its name")  # noqa: TRY301  as what else is wrong with it
             endpoints.append(endpoint)
-        except (ValueError, msgspec.ValidationError) as error:
+        except (ValueError, msgspec.MsgspecError) as error:
             problems.append(f"{where}: {error}")
     if problems:
         raise SettingsError(f"--webhooks {path}: " + "; ".join(problems), next_step="correct these entries")
@@ -92,7 +92,7 @@ def _entries(path: Path) -> list[Any]:
     try:
         text = path.read_text(encoding="utf-8")
         document = msgspec.json.decode(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(
             f"--webhooks {path} cannot be read: {reason}", next_step="name a file in TOML, or in JSON with .json"

@@ -151,7 +151,7 @@ def _plain(made: object) -> dict[str, Any] | None:
         return None
     try:
         return msgspec.json.decode(msgspec.json.encode(dict(made)), type=dict[str, Any])
-    except (TypeError, ValueError, RecursionError, OverflowError):
+    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError, OverflowError):
         return None
 
 
