@@ -24,7 +24,7 @@ EXAMPLES = 25
 
 UNSAYABLE = (
     "must be the slug of the path",  # two places of one request
-    "is about profile .* too",  # several members of a list
+    "is about profile .* too|needs an id, because",  # several members of a list
     "send one of the two|already used|appears in both",
     "^(request_)?overrides.*once more",  # one key, spelled in two ways
     "does not allow engine overrides",  # depends on the profile

@@ -63,7 +63,7 @@ _BY_KEY = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND idempotency_key =
 _RUNNING = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND status = '{RUNNING}'"
 _LIST = (
     "SELECT conv_id, created_at_ms, updated_at_ms, (SELECT count(*) FROM turns WHERE conv_id = c.conv_id)"
-    " FROM conversations c WHERE ?1 IS NULL OR owner = ?1 ORDER BY updated_at_ms DESC, conv_id LIMIT ?2"
+    " FROM conversations c WHERE owner IS coalesce(?, owner) ORDER BY updated_at_ms DESC, conv_id LIMIT ?"
 )
 _TOUCH = (
     "INSERT INTO conversations (conv_id, created_at_ms, updated_at_ms, owner) VALUES (?, ?, ?, ?)"

@@ -13,7 +13,7 @@ from pinocchio_core.store.connections import Connections, Slot
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import fault_of, faults, mapped
 from pinocchio_core.store.gate import WriteGate, gate_path
-from pinocchio_core.store.guard import Mark, mark_of
+from pinocchio_core.store.guard import UNKNOWN, Mark, mark_of
 from pinocchio_core.store.library import Connection, library
 from pinocchio_core.store.tally import Tally
 
@@ -142,6 +142,8 @@ class Database:
                 try:
                     with self._noting():
                         blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+                    if not blocked:
+                        self._require_our_size()
                 finally:
                     self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
         self.tally.checkpoints += 1
@@ -287,6 +289,18 @@ class Database:
                 self._note_file()
             raise
         self._note_file()
+
+    def _require_our_size(self) -> None:
+        """Do not take for ours what another program wrote between the end of a checkpoint and the note of it.
+
+        The main file alone is complete then, so that it has as many pages as our connection counts.
+        """
+        if self._own is None:
+            return
+        pages, page_bytes = self.rows("PRAGMA page_count")[0][0], self.rows("PRAGMA page_size")[0][0]
+        if self._own.size != pages * page_bytes:
+            self._own = UNKNOWN
+            self.gate.note(UNKNOWN)
 
     def _note_file(self) -> None:
         """Remember what the file looks like, and make sure that what was written went into the one at the path."""

@@ -24,9 +24,9 @@ _COLUMNS = "seq, registry_slug, slug, version, op, actor, source, reason, at_ms"
 _AFTER = f"SELECT {_COLUMNS} FROM profile_revisions WHERE seq >= ? ORDER BY seq LIMIT ?"
 # and the last of those that were looked at shows where to go on
 _WANTED = (
-    f"SELECT {_COLUMNS} FROM profile_revisions WHERE seq BETWEEN ?1 AND ?2 AND (seq = ?1"
-    " OR seq = (SELECT max(seq) FROM profile_revisions WHERE seq <= ?2)"
-    " OR ((?3 IS NULL OR registry_slug = ?3) AND (?4 IS NULL OR slug = ?4))) ORDER BY seq LIMIT ?5"
+    f"SELECT {_COLUMNS} FROM profile_revisions WHERE seq BETWEEN ? AND ? AND (seq = ?"
+    " OR seq = (SELECT max(seq) FROM profile_revisions WHERE seq <= ?)"
+    " OR (registry_slug = coalesce(?, registry_slug) AND slug = coalesce(?, slug))) ORDER BY seq LIMIT ?"
 )
 _NEWEST = f"SELECT {_COLUMNS} FROM profile_revisions ORDER BY seq DESC LIMIT 1"
 
@@ -125,7 +125,8 @@ class ChangeFeed:
             looked = self._changes(_AFTER, (after.seq, limit + 2))
         else:
             until = min(after.seq + LOOK_AHEAD, _MAX_SEQ)
-            looked = self._changes(_WANTED, (after.seq, until, wanted.registry, wanted.slug, limit + 2))
+            place = (after.seq, until)
+            looked = self._changes(_WANTED, (*place, *place, wanted.registry, wanted.slug, limit + 2))
         if after.seq:
             if not looked or looked[0].seq != after.seq or after.mark not in (None, looked[0].place.mark):
                 raise HistoryReset(str(after), str(self.newest()))

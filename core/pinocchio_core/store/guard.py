@@ -27,6 +27,8 @@ class Mark:
         return f"{self.device:020d} {self.inode:020d} {self.size:020d} {self.changed_ns:020d}\n".encode()
 
 
+UNKNOWN = Mark(0, 0, 0, 0)
+"""What no file looks like."""
 MARK_BYTES = 84
 """The length of `Mark.text`."""
 
