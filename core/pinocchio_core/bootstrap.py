@@ -161,6 +161,8 @@ def assemble(
         )
         if strict:
             host.require_sound()
+        conversations = open_conversations(turns, clock=store.now_ms)
+        undo.callback(conversations.close)
         health = RowHealth(store, Validation(host))
         webhooks = Webhooks(store, more.webhooks) if more.webhooks else None
         parts = Parts(
@@ -173,7 +175,7 @@ def assemble(
             ),
             webhooks=webhooks,
             operator=OperatorConfigs(host.catalog, file=more.config, options=more.middleware_configs),
-            conversations=open_conversations(turns, clock=store.now_ms),
+            conversations=conversations,
             engine=more.engine,
             turns=TurnRules(
                 admission=Admission(more.turns_at_once, in_threads=more.turns_in_threads),

@@ -41,15 +41,23 @@ def sourced_store(registries: Iterable[tuple[Registry, int, Iterable[Profile]]])
     the same to every process that reads it.
     """
     store = Store(open_database(dsn_of_path(":memory:")).database)
-    with store.write():
-        for registry, changed_at_ms, profiles in registries:
-            author = Author(actor=registry.metadata.updated_by, source=registry.metadata.source)
-            store.registries.insert(registry, author)
-            for profile in profiles:
-                store.profiles.create(registry.slug, profile.slug, _as_it_is(profile), author=author)
-                store.database.run(_IN_LISTS, (profile.metadata.source, registry.slug, profile.slug))
-            store.database.run(_CHANGED, (changed_at_ms, changed_at_ms, registry.slug))
+    try:
+        with store.write():
+            for registry, changed_at_ms, profiles in registries:
+                _insert(store, registry, changed_at_ms, profiles)
+    except BaseException:
+        store.close()
+        raise
     return store
+
+
+def _insert(store: Store, registry: Registry, changed_at_ms: int, profiles: Iterable[Profile]) -> None:
+    author = Author(actor=registry.metadata.updated_by, source=registry.metadata.source)
+    store.registries.insert(registry, author)
+    for profile in profiles:
+        store.profiles.create(registry.slug, profile.slug, _as_it_is(profile), author=author)
+        store.database.run(_IN_LISTS, (profile.metadata.source, registry.slug, profile.slug))
+    store.database.run(_CHANGED, (changed_at_ms, changed_at_ms, registry.slug))
 
 
 class RoutedStore(Store):

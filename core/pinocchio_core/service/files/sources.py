@@ -144,7 +144,11 @@ class ProfileSources:
         described = self._filed.read([path])
         self._check(path, described)
         loaded = sourced_store((_registry(each), _ms(each.changed_ns), _profiles(each)) for each in described)
-        self._check_stacks(loaded, described)
+        try:
+            self._check_stacks(loaded, described)
+        except BaseException:
+            loaded.close()
+            raise
         settled = signature if _is_settled(signature) else None
         read = _Read(settled, loaded, {each.slug: str(each.part.file.path) for each in described})
         old = self._reads.get(path)
