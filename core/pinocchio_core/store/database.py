@@ -13,7 +13,8 @@ from pinocchio_core.store.connections import Connections, Slot
 from pinocchio_core.store.dsn import Dsn
 from pinocchio_core.store.faults import fault_of, faults, mapped
 from pinocchio_core.store.gate import WriteGate, gate_path
-from pinocchio_core.store.guard import UNKNOWN, Mark, mark_of
+from pinocchio_core.store.guard import Mark
+from pinocchio_core.store.known_file import KnownFile
 from pinocchio_core.store.library import Connection, library
 from pinocchio_core.store.tally import Tally
 
@@ -44,9 +45,7 @@ class Database:
         self.gate = WriteGate(
             None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
         )
-        self._file: Mark | None = None
-        self._own: Mark | None = None
-        """What the file looked like when this process was last done with it."""
+        self._file = KnownFile(dsn.path, self.gate)
         self._refusal: str | None = None
 
     @property
@@ -107,15 +106,11 @@ class Database:
 
     def keep_note(self) -> None:
         """Take the file as it is now for the one that is open; inside the gate."""
-        if self.dsn.path is not None:
-            self._note(mark_of(self.dsn.path))
+        self._file.note()
 
     def looks_the_same(self) -> bool:
         """Whether the path still leads to the file that was opened; costs next to nothing."""
-        if self._file is None or self.dsn.path is None:
-            return True
-        found = mark_of(self.dsn.path)
-        return self._refusal is None and found is not None and self._is_there(found) and self._is_noted(found)
+        return not self._file.is_watched or (self._refusal is None and self._file.is_as_left())
 
     def watch(self) -> None:
         """Look whether the file is still the one that was opened; each write does so too.
@@ -142,8 +137,8 @@ class Database:
                 try:
                     with self._noting():
                         blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
-                    if not blocked:
-                        self._require_our_size()
+                    if not blocked:  # the main file alone is complete, with as many pages as our connection counts
+                        self._file.doubt_unless(self._pages_bytes())
                 finally:
                     self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
         self.tally.checkpoints += 1
@@ -223,20 +218,14 @@ class Database:
     def _require_the_path(self) -> None:
         if self._refusal is not None:
             raise StoreUnavailable(self._refusal)
-        if self._file and self.dsn.path and not self._is_there(mark_of(self.dsn.path)):
+        if self._file.is_watched and not self._file.is_there(self._file.find()):
             raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
-
-    def _is_there(self, found: Mark | None) -> bool:
-        """Whether what was found at the path is the file that was opened."""
-        return found is not None and self._file is not None and found.same_file(self._file)
 
     def _require_same_file(self) -> None:
         """Go on with the file that was opened; inside the gate, and without the connection for writes."""
-        if self._file is None or self.dsn.path is None:
+        if self.dsn.path is None or self.looks_the_same():
             return
-        if self.looks_the_same():
-            return
-        same = self._is_there(found := mark_of(self.dsn.path))
+        same = self._file.is_there(found := self._file.find())
         self._reopen(self.dsn.path, found)
         if not same:
             raise StoreUnavailable(f"{self.dsn.path} was replaced by another file, which is served from now on")
@@ -249,18 +238,18 @@ class Database:
         if found is None:
             self._refusal = f"{path} is gone; put it back, or stop the server and restore a backup"
             raise StoreUnavailable(self._refusal, retry_after_s=5)
-        if not self._is_there(found) and not self.gate.noted(found):
+        if not self._file.is_there(found) and not self.gate.noted(found):
             # they belong to the file that was there, and would be played over the new one; where another process
             # has noted the new one, it has done this before
             for suffix in ("-wal", "-shm"):
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
-        self._file = found
+        self._file.open(found)
         damage = self._damage()
         if damage != "ok":
             self._connections.close()
             self._refusal = f"{path} was replaced or written by another program, and cannot be served: {damage}"
             raise StoreUnavailable(self._refusal, retry_after_s=5)
-        self._note(mark_of(path))
+        self._file.note()
 
     def _damage(self) -> str:
         """What is wrong with the file at the path, `ok` where nothing is; opens it."""
@@ -271,14 +260,6 @@ class Database:
         except (DatabaseRefused, StoreUnavailable) as error:
             return str(error)
 
-    def _is_noted(self, found: Mark) -> bool:
-        """Whether the file looks as it did when the last process was done with it."""
-        return found == self._own or self.gate.noted(found)
-
-    def _note(self, found: Mark | None) -> None:
-        self._file = self._own = found
-        self.gate.note(found)
-
     @contextmanager
     def _noting(self) -> Iterator[None]:
         """What the block does to the file is ours, also where the disk fails in the middle of it; inside the gate."""
@@ -286,29 +267,9 @@ class Database:
             yield
         except BaseException:
             with suppress(StoreUnavailable):
-                self._note_file()
+                self._file.note_own_work()
             raise
-        self._note_file()
+        self._file.note_own_work()
 
-    def _require_our_size(self) -> None:
-        """Do not take for ours what another program wrote between the end of a checkpoint and the note of it.
-
-        The main file alone is complete then, so that it has as many pages as our connection counts.
-        """
-        if self._own is None:
-            return
-        pages, page_bytes = self.rows("PRAGMA page_count")[0][0], self.rows("PRAGMA page_size")[0][0]
-        if self._own.size != pages * page_bytes:
-            self._own = UNKNOWN
-            self.gate.note(UNKNOWN)
-
-    def _note_file(self) -> None:
-        """Remember what the file looks like, and make sure that what was written went into the one at the path."""
-        if self._file is None or self.dsn.path is None:
-            return
-        found = mark_of(self.dsn.path)
-        if found is None or not self._is_there(found):
-            raise StoreUnavailable(f"{self.dsn.path} was removed or replaced while it was written")
-        if not self._is_noted(found):
-            self._own = found
-            self.gate.note(found)
+    def _pages_bytes(self) -> int:
+        return int(self.rows("PRAGMA page_count")[0][0]) * int(self.rows("PRAGMA page_size")[0][0])
