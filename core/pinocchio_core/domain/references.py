@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pinocchio_core.domain.slugs import fold, parse_slug, shown
@@ -54,6 +55,7 @@ def parse_pin(raw: str) -> Pin:
     return text
 
 
+@lru_cache(1024)  # each request asks more than once, and most ask for few
 def parse_reference(raw: str) -> Reference:
     """The canonical form of `slug`, `slug@version` or `slug@label`.
 

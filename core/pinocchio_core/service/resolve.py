@@ -5,7 +5,7 @@ operator's file, variables and options, the request. Objects merge by key, every
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,8 +59,8 @@ class Resolved:
     """The profiles that it builds on, the lowest first."""
     refused: Mapping[str, str]
     """Overrides that the profile's policy took out, and why."""
-    layers: Mapping[str, Sequence[Layer]]
-    """Where every part comes from, by its JSON Pointer."""
+    layers: Callable[[], Mapping[str, Sequence[Layer]]]
+    """Where every part comes from, by its JSON Pointer; put together when it is asked for, which it is seldom."""
 
     @property
     def runtime_key(self) -> str:
@@ -87,7 +87,7 @@ class Resolved:
 
     def explained(self) -> Iterator[Leaf]:
         """Every value of the runtime, with all that wrote it."""
-        for at, layers in self.layers.items():
+        for at, layers in self.layers().items():
             if layers:
                 yield from leaves(layers, at.split("/")[1:])
 
@@ -142,7 +142,7 @@ class Resolver:
             profile=profile,
             bases=bases,
             refused=overrides.refused,
-            layers={
+            layers=lambda: {
                 "/system_prompt": _layers(stack, overrides, "system_prompt"),
                 "/tools": _layers(stack, overrides, "tools"),
                 "/step_settings_patch": settings,
