@@ -6,6 +6,7 @@ from contextlib import closing
 import falcon.inspect
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import pinocchio_agentmode
@@ -119,9 +120,22 @@ def test_openapi_request_schemas_have_the_limits_of_the_domain(document):
     assert schemas["BatchRequest"]["properties"]["writes"]["maxItems"] == limits.MAX_BATCH
     assert schemas["Reason"]["maxLength"] == limits.MAX_REASON_LENGTH
     for name in ("Limit", "PageLimit"):
-        assert document["components"]["parameters"][name]["schema"]["maximum"] == limits.MAX_PAGE
+        sent, _blank = document["components"]["parameters"][name]["schema"]["anyOf"]
+        assert sent["maximum"] == limits.MAX_PAGE
     for bound in (limits.MAX_BODY_BYTES, limits.MAX_NODES, limits.MAX_DEPTH):
         assert str(bound) in document["info"]["description"]
+
+
+def test_openapi_parameters_that_may_be_blank_let_a_blank_pass(document):
+    parameters = document["components"]["parameters"]
+    blank = {
+        name: each["schema"] for name, each in parameters.items() if "lank counts as absent" in each["description"]
+    }
+
+    refusing = [name for name, schema in blank.items() if not Draft202012Validator(schema).is_valid(" ")]
+
+    assert blank
+    assert not refusing
 
 
 def test_openapi_problem_of_a_fraction_names_its_field(app):
