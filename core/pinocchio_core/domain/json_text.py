@@ -8,8 +8,8 @@ import codecs
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
 from typing import Any
 
 from pinocchio_core.domain import limits, paths
@@ -94,18 +94,23 @@ def _integer(digits: str) -> int | _Wrong:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
 
 
+_PLAIN = (int, bool, type(None))
+
+
 def _is_plain(value: Any, depth: int) -> bool:
     """Whether nothing can be wrong with a value that has few enough parts; most requests are, and it is soon seen."""
     kind = type(value)
-    if kind is dict:
-        return depth < limits.MAX_DEPTH and all(
-            key.isascii() and _is_plain(item, depth + 1) for key, item in value.items()
-        )
-    if kind is list:
-        return depth < limits.MAX_DEPTH and all(_is_plain(item, depth + 1) for item in value)
     if kind is str:
         return bool(value.isascii())
-    return kind in (int, bool, type(None)) or (kind is float and math.isfinite(value))
+    if kind is dict:
+        return depth < limits.MAX_DEPTH and all(map(str.isascii, value)) and _are_plain(value.values(), depth + 1)
+    if kind is list:
+        return depth < limits.MAX_DEPTH and _are_plain(value, depth + 1)
+    return kind in _PLAIN or (kind is float and math.isfinite(value))
+
+
+def _are_plain(values: Iterable[Any], depth: int) -> bool:
+    return all(map(_is_plain, values, repeat(depth)))
 
 
 def _problems(root: Any, max_nodes: int, max_depth: int) -> Iterator[Problem]:

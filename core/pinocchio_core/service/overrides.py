@@ -2,8 +2,9 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.profile import Policy, Profile
@@ -27,8 +28,7 @@ _USE_FIELDS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class UseOverride:
+class UseOverride(Struct, frozen=True, kw_only=True):
     """What a request wants of one use of a middleware."""
 
     field: str
@@ -40,8 +40,7 @@ class UseOverride:
     config: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Overrides:
+class Overrides(Struct, frozen=True, kw_only=True):
     """What a request overrides; `None` is what it leaves alone."""
 
     system_prompt: str | None = None
@@ -69,7 +68,7 @@ def parse_overrides(sent: Any, catalog: Catalog) -> dict[str, Any]:
     found: dict[str, Any] = {}
     spelled: dict[str, str] = {}
     for raw, value in sent.items():
-        key = canonical_key(raw)
+        key = raw if raw in KEYS else canonical_key(raw)
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(KEYS)}"
@@ -79,11 +78,12 @@ def parse_overrides(sent: Any, catalog: Catalog) -> dict[str, Any]:
             problems.append(Problem(field=paths.join(FIELD, raw), reason=reason))
         else:
             spelled[key] = raw
-            problems += _CHECKS[key](paths.join(FIELD, raw), value, catalog)
-            found[key] = value
+            if value is not None:
+                problems += _CHECKS[key](paths.join(FIELD, raw), value, catalog)
+                found[key] = value
     if problems:
         raise InvalidRequest(problems)
-    return {key: value for key, value in found.items() if value is not None}
+    return found
 
 
 def allowed_overrides(sent: Mapping[str, Any], profile: Profile, *, collect: bool = False) -> Overrides:
@@ -101,7 +101,7 @@ def allowed_overrides(sent: Mapping[str, Any], profile: Profile, *, collect: boo
                 next_step="leave the overrides out, or set policy.allow_overrides of the profile",
             )
         raise OverrideRefused(profile.registry, profile.slug, refused)
-    left = {key: value for key, value in sent.items() if key not in refused}
+    left = {key: value for key, value in sent.items() if key not in refused} if refused else sent
     tools = left.get("tools")
     return Overrides(
         system_prompt=left.get("system_prompt"),
@@ -113,6 +113,8 @@ def allowed_overrides(sent: Mapping[str, Any], profile: Profile, *, collect: boo
 
 
 def _refused(sent: Mapping[str, Any], policy: Policy) -> Iterator[tuple[str, str]]:
+    if policy.allow_overrides and policy.allowed_override_keys is None and not policy.denied_override_keys:
+        return
     allowed = None if policy.allowed_override_keys is None else set(map(canonical_key, policy.allowed_override_keys))
     denied = set(map(canonical_key, policy.denied_override_keys or ()))
     for key, value in sent.items():
@@ -147,13 +149,11 @@ def _uses(sent: Any) -> Iterator[UseOverride]:
 
 
 def _text_problems(field: str, value: Any, _: Catalog) -> Iterator[Problem]:
-    if value is not None and not isinstance(value, str):
+    if not isinstance(value, str):
         yield _wrong(field, "a string", value)
 
 
 def _tool_problems(field: str, value: Any, catalog: Catalog) -> Iterator[Problem]:
-    if value is None:
-        return
     if not isinstance(value, list):
         yield _wrong(field, "an array", value)
         return
@@ -171,8 +171,6 @@ def unknown_tool(name: str, catalog: Catalog) -> str:
 
 
 def _settings_problems(field: str, value: Any, catalog: Catalog) -> Iterator[Problem]:
-    if value is None:
-        return
     if not isinstance(value, dict):
         yield _wrong(field, "an object", value)
         return
@@ -185,8 +183,6 @@ def _settings_problems(field: str, value: Any, catalog: Catalog) -> Iterator[Pro
 
 
 def _use_problems(field: str, value: Any, catalog: Catalog) -> Iterator[Problem]:
-    if value is None:
-        return
     if not isinstance(value, list):
         yield _wrong(field, "an array", value)
         return

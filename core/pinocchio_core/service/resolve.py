@@ -6,11 +6,11 @@ operator's file, variables and options, the request. Objects merge by key, every
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.merging import Layer, Leaf, leaves, merged
 from pinocchio_core.domain.profile import MiddlewareUse, Profile
@@ -24,8 +24,7 @@ from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.overrides import NO_OVERRIDES, Overrides, UseOverride, unknown_tool
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResolvedUse:
+class ResolvedUse(Struct, frozen=True, kw_only=True):
     """One use of a middleware with its effective config, with the schema's defaults in it."""
 
     name: str
@@ -37,12 +36,11 @@ class ResolvedUse:
 
     def document(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """It as JSON, with this as its config."""
-        named = {"name": self.name} | ({"id": self.id} if self.id else {})
-        return named | {"enabled": self.enabled, "config": config}
+        identified = {"id": self.id} if self.id else {}
+        return {"name": self.name, **identified, "enabled": self.enabled, "config": config}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resolved:
+class Resolved(Struct, frozen=True, kw_only=True, dict=True):
     """What a turn runs with."""
 
     registry: str
@@ -78,7 +76,7 @@ class Resolved:
         whole = {"registry": self.registry, "slug": self.slug, "version": self.version, "runtime": runtime}
         if self.bases:
             whole["extends"] = [[each.registry, each.slug, each.metadata.version] for each in self.bases]
-        return f"sha256:{hashlib.sha256(msgspec.json.encode(whole, order='sorted')).hexdigest()}"
+        return f"sha256:{hashlib.sha256(_canonical(whole)).hexdigest()}"
 
     def _runtime(self, middlewares: list[dict[str, Any]]) -> dict[str, Any]:
         prompt = {} if self.system_prompt is None else {"system_prompt": self.system_prompt}
@@ -91,6 +89,8 @@ class Resolved:
             if layers:
                 yield from leaves(layers, at.split("/")[1:])
 
+
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 Uses = tuple[list[tuple[ResolvedUse, dict[str, list[Layer]]]], list[Problem]]
 """Uses of middlewares, each with where its parts come from, and what is wrong with them."""
@@ -238,9 +238,14 @@ def _appended(override: UseOverride) -> MiddlewareUse:
 
 
 def _layers(stack: Sequence[Profile], overrides: Overrides, name: str) -> list[Layer]:
-    values = [("profile", _where(stack, each, f"runtime.{name}"), getattr(each.runtime, name)) for each in stack]
-    values.append(("request", f"overrides.{name}", getattr(overrides, name)))
-    return [Layer(source, where, msgspec.to_builtins(value)) for source, where, value in values if value is not None]
+    values = [(each, getattr(each.runtime, name)) for each in stack]
+    found = [
+        Layer("profile", _where(stack, each, f"runtime.{name}"), msgspec.to_builtins(value))
+        for each, value in values
+        if value is not None
+    ]
+    sent = getattr(overrides, name)
+    return found if sent is None else [*found, Layer("request", f"overrides.{name}", msgspec.to_builtins(sent))]
 
 
 def _where(stack: Sequence[Profile], profile: Profile, part: str) -> str:

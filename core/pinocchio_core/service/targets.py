@@ -66,10 +66,12 @@ class Target(Struct, frozen=True, kw_only=True):
     def problems(self, tree: dict[str, Any] | None = None) -> Iterator[Problem]:
         """What is wrong with all that, and whether the body's slug is another one."""
         yield from self.problems_outside
-        yield from reason_problem(REASON_IN_QUERY, self.reason)
         body = tree or {}
-        yield from reason_problem("reason", body.get("reason"))
-        yield from registry_problems(IN_QUERY, self.registry)
+        for field, reason in ((REASON_IN_QUERY, self.reason), ("reason", body.get("reason"))):
+            if reason is not None:
+                yield from reason_problem(field, reason)
+        if self.registry is not None:
+            yield from registry_problems(IN_QUERY, self.registry)
         if self.slug is None:
             return
         found = list(self._slug_problems(self.slug))

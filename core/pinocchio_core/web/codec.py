@@ -30,11 +30,10 @@ def body_of(req: falcon.Request, *, optional: bool = False) -> bytes:
     Raises:
         BodyTooLarge, UnsupportedMediaType.
     """
-    if (req.content_length or 0) > limits.MAX_BODY_BYTES:
+    length = req.content_length or 0
+    if length > limits.MAX_BODY_BYTES:
         raise BodyTooLarge(limits.MAX_BODY_BYTES)
-    body = req.bounded_stream.read(limits.MAX_BODY_BYTES + 1)
-    if len(body) > limits.MAX_BODY_BYTES:
-        raise BodyTooLarge(limits.MAX_BODY_BYTES)
+    body = req.stream.read(length) if length else b""
     if optional and not body.strip():
         return b""
     media_type, _, parameters = (req.content_type or "").partition(";")
@@ -58,11 +57,13 @@ def target_of(
     *,
     what: str = PROFILE_SLUG,
     in_query: bool = False,
+    versions_too: bool = False,
     problems: Sequence[Problem] = (),
 ) -> Target:
     """What the request says in its path, its query and its headers.
 
     `in_query`: the expected version and the reason, where they cannot be in a body.
+    `versions_too`: whether the slug may say which version is meant.
     `problems` were found in the rest of the query; they are answered with all others.
     """
     env = req.env
@@ -75,6 +76,7 @@ def target_of(
     return Target(
         slug=slug,
         what=what,
+        versions_too=versions_too,
         registry=query(req, "registry"),
         registries=caller_of(req).registries,
         conditions=conditions,
@@ -108,7 +110,7 @@ def flag(req: falcon.Request, name: str, problems: list[Problem]) -> bool:
 
 def reference_of(req: falcon.Request, slug: str | None) -> Target:
     """As `target_of`, for requests that also take `slug@version` and `slug@label`."""
-    return structs.replace(target_of(req, slug), versions_too=True)
+    return target_of(req, slug, versions_too=True)
 
 
 def names_of(req: falcon.Request, slug: str | None = None) -> Target:
