@@ -1,16 +1,13 @@
-"""What the fault suite shares: the real processes of tests/e2e, writers under load, and figures for docs/operate.md."""
+"""What the fault suite shares: writers under load, and figures for docs/operate.md."""
 
 import contextlib
 import http.client
-import importlib.util
 import json
 import os
 import random
 import sqlite3
-import sys
 import threading
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,25 +15,6 @@ from pinocchio_core.store.library import library_text
 
 PROFILES = "/api/chat/profiles"
 LINES = pytest.StashKey()
-
-
-def _load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_e2e = _load("faults_processes", Path(__file__).parents[1] / "e2e/conftest.py")
-ask = _e2e._ask
-distribution = _e2e.distribution
-environment = _e2e.environment
-pinocchio = _e2e.pinocchio
-problem = _e2e.problem
-run = _e2e.run
-serving = _e2e.serving
-until = _e2e.until
 
 
 def pytest_configure(config):
@@ -73,8 +51,9 @@ def document_of(answer):
 class Writers:
     """Clients that create, change and delete profiles, and remember what was acknowledged."""
 
-    def __init__(self, prefix):
+    def __init__(self, prefix, ask):
         self.prefix = prefix
+        self._ask = ask
         self.acknowledged = {}
         """The stored document of every (slug, version) that was answered."""
         self.refused = set()
@@ -119,7 +98,7 @@ class Writers:
             self.deleted.add(slug)
 
     def _write(self, connection, method, path, document, wanted):
-        answer = _e2e.ask(connection, method, path, document)
+        answer = self._ask(connection, method, path, document)
         if answer.status == 503:
             if document:
                 self.refused.add(document["description"])
@@ -132,12 +111,12 @@ class Writers:
 
 
 @pytest.fixture
-def writing():
+def writing(ask):
     """`with writing("x") as writers:`; stops and joins them at the end."""
 
     @contextmanager
     def make(prefix):
-        writers = Writers(prefix)
+        writers = Writers(prefix, ask)
         try:
             yield writers
         finally:

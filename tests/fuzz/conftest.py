@@ -1,4 +1,4 @@
-"""What the fuzzers share: how long they may take, seeds that can be had again, and the processes of tests/e2e."""
+"""What the fuzzers share: how long they may take, and seeds that can be had again."""
 
 import importlib.util
 import random
@@ -20,13 +20,7 @@ def _load(name, path):
     return module
 
 
-_e2e = _load("fuzz_processes", Path(__file__).parents[1] / "e2e/conftest.py")
 _load("fuzz_model", Path(__file__).with_name("store_model.py"))
-ask = _e2e._ask
-environment = _e2e.environment
-pinocchio = _e2e.pinocchio
-serving = _e2e.serving
-until = _e2e.until
 
 
 def pytest_addoption(parser):

@@ -31,6 +31,7 @@ UNSAYABLE = (
     "is a deletion, which leaves nothing to restore",  # depends on its history
     "and more problems than are listed",
     "without a fraction and an exponent",  # 1.0 is an integer to JSON Schema
+    r'invalid version "(\\u[0-9a-f]{4}|\s)*\d{19}\D',  # a pattern bounds the digits, not the number
     "does not fit into 64 bits|nested more than|more than .* values",  # of values that may be anything
     "unknown (middleware|tool)",  # depends on the plugins, and so do configs, settings and extensions
     r"runtime\.middlewares\[\d+\]\.config",

@@ -1,11 +1,13 @@
 import json
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
 import pinocchio_agentmode
+from pinocchio_core.bootstrap import assemble
 from pinocchio_core.plugin import ToolDefinition, hookimpl
-from pinocchio_core.testing import make_app
+from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.testing import TestApp, make_app, make_host
 from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
@@ -33,6 +35,18 @@ def shipped():
 def app():
     with make_app(*SHIPPED) as made:
         yield made
+
+
+@pytest.fixture
+def opened():
+    """`with opened(path, plugin, …) as app:`, the app over a database of one's own, which stays."""
+    return _opened
+
+
+@contextmanager
+def _opened(path, *plugins):
+    with closing(assemble(make_host(*plugins), dsn_of_path(str(path)), default_registry="default")) as program:
+        yield TestApp(program)
 
 
 @pytest.fixture

@@ -2,16 +2,10 @@
 
 import hashlib
 import json
-from contextlib import contextmanager
 
 import pytest
 
 import pinocchio_agentmode
-from pinocchio_core.bootstrap import assemble
-from pinocchio_core.host.discovery import given_plugins
-from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"
 REGISTRIES = "/api/chat/registries"
@@ -44,15 +38,6 @@ def damage(app, assignment, table="profiles", where="slug = 'hurt'"):
         assert database.run(f"UPDATE {table} SET {assignment} WHERE {where}") == 1
 
 
-@contextmanager
-def opened(path, *plugins):
-    program = assemble(Host(given_plugins(plugins)), dsn_of_path(str(path)), default_registry="default")
-    try:
-        yield TestApp(program)
-    finally:
-        program.close()
-
-
 @pytest.fixture(params=[*DAMAGE.values(), *SEALED.values()], ids=[*DAMAGE, *(f"sealed, {name}" for name in SEALED)])
 def hurt(app, request):
     """An app that knows that the row of the profile `hurt` is damaged in one of several ways."""
@@ -63,7 +48,7 @@ def hurt(app, request):
 
 
 @pytest.fixture
-def without(tmp_path):
+def without(tmp_path, opened):
     """An app without the plugin that its profile `using` uses, and that knows it."""
     path = tmp_path / "profiles.db"
     with opened(path, pinocchio_agentmode) as app:
@@ -198,7 +183,7 @@ def test_profile_of_a_missing_plugin_is_listed_as_invalid_and_works(without, exp
     assert states(without) == {}
 
 
-def test_profile_whose_config_the_schema_refuses_is_invalid(tmp_path):
+def test_profile_whose_config_the_schema_refuses_is_invalid(tmp_path, opened):
     path = tmp_path / "profiles.db"
     with opened(path, pinocchio_agentmode) as app:
         app.post(PROFILES, USING)
@@ -283,7 +268,7 @@ def test_no_value_of_a_column_brings_an_internal_error(app, table, column, value
     assert [item["slug"] for item in app.get(f"{PROFILES}{team}").json][-1:] == ["other"] or column == "slug"
 
 
-def test_server_starts_on_a_database_of_damaged_rows(tmp_path):
+def test_server_starts_on_a_database_of_damaged_rows(tmp_path, opened):
     path = tmp_path / "profiles.db"
     with opened(path, pinocchio_agentmode) as app:
         app.post(PROFILES, {"slug": "hurt"})

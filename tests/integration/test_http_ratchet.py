@@ -1,15 +1,8 @@
 """A stored profile that became invalid can be changed elsewhere: only what a change brings in is held against it."""
 
-from contextlib import contextmanager
-
 import pytest
 
-from pinocchio_core.bootstrap import assemble
-from pinocchio_core.host.discovery import given_plugins
-from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import ExtensionSchema, MiddlewareDefinition, Problem, ToolDefinition, hookimpl
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"
 X = f"{PROFILES}/x"
@@ -81,7 +74,7 @@ WRONG = [
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path, opened):
     """A database with a profile, `x`, from before the upgrade."""
     path = tmp_path / "profiles.db"
     with opened(path, LOOSE) as app:
@@ -90,19 +83,10 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def app(path):
+def app(path, opened):
     """The app after the upgrade."""
     with opened(path, STRICT) as app:
         yield app
-
-
-@contextmanager
-def opened(path, *plugins):
-    program = assemble(Host(given_plugins(plugins)), dsn_of_path(str(path)), default_registry="default")
-    try:
-        yield TestApp(program)
-    finally:
-        program.close()
 
 
 def warned(answer):
@@ -209,14 +193,14 @@ def test_other_profiles_may_not_be_as_bad(app, expect_problem):
     expect_problem(app.patch(f"{PROFILES}/y", {"extensions": {"acme.badge@v1": 5}}), 400, "validation error")
 
 
-def test_read_only_is_lifted_from_a_profile_that_became_invalid(path):
+def test_read_only_is_lifted_from_a_profile_that_became_invalid(path, opened):
     with opened(path, LOOSE) as app:
         app.patch(X, {"policy": {"read_only": True}})
     with opened(path, STRICT) as app:
         assert warned(app.patch(X, {"policy": {"read_only": False}})) == WRONG
 
 
-def test_profile_whose_plugin_is_gone_is_changed_with_warnings(path, expect_problem):
+def test_profile_whose_plugin_is_gone_is_changed_with_warnings(path, expect_problem, opened):
     with opened(path) as app:
         uses = [f"runtime.middlewares[{index}].name" for index in range(3)]
         assert warned(app.patch(X, {"description": "d"})) == [*uses, "runtime.tools[0]"]
@@ -230,7 +214,7 @@ def test_profile_whose_plugin_is_gone_is_changed_with_warnings(path, expect_prob
 @pytest.mark.parametrize(
     "kept", [5, {"instances": 5}, {"instances": {"default": {"level": 1}, "index:0": {}}}, {"x": 1}]
 )
-def test_extension_that_was_kept_while_nobody_knew_it_stays_when_its_plugin_comes(tmp_path, kept):
+def test_extension_that_was_kept_while_nobody_knew_it_stays_when_its_plugin_comes(tmp_path, kept, opened):
     with opened(tmp_path / "profiles.db") as app:
         assert app.post(PROFILES, {"slug": "x", "extensions": {KEY: kept}}).status == 201
     with opened(tmp_path / "profiles.db", STRICT) as app:

@@ -1,16 +1,10 @@
 """A plugin that was installed and is no more: its profiles stay readable, editable elsewhere, and byte-identical."""
 
 import json
-from contextlib import contextmanager
 
 import pytest
 
 import pinocchio_agentmode
-from pinocchio_core.bootstrap import assemble
-from pinocchio_core.host.discovery import given_plugins
-from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"
 USING = f"{PROFILES}/using"
@@ -22,7 +16,7 @@ BODY = (
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, opened):
     """A database with a profile, `using`, that uses agentmode."""
     path = tmp_path / "profiles.db"
     with opened(path, pinocchio_agentmode) as app:
@@ -30,16 +24,7 @@ def database(tmp_path):
     return path
 
 
-@contextmanager
-def opened(path, *plugins):
-    program = assemble(Host(given_plugins(plugins)), dsn_of_path(str(path)), default_registry="default")
-    try:
-        yield TestApp(program)
-    finally:
-        program.close()
-
-
-def test_profile_of_a_missing_plugin_is_read_byte_for_byte(database):
+def test_profile_of_a_missing_plugin_is_read_byte_for_byte(database, opened):
     with opened(database, pinocchio_agentmode) as app:
         before = app.get(USING).body
     with opened(database) as app:
@@ -49,7 +34,7 @@ def test_profile_of_a_missing_plugin_is_read_byte_for_byte(database):
         assert app.get("/api/chat/schemas/middlewares").json == []
 
 
-def test_profile_of_a_missing_plugin_keeps_its_config_through_other_edits(database):
+def test_profile_of_a_missing_plugin_keeps_its_config_through_other_edits(database, opened):
     with opened(database) as app:
         for document in (
             {"description": "d"},
@@ -66,14 +51,14 @@ def test_profile_of_a_missing_plugin_keeps_its_config_through_other_edits(databa
         assert CONFIG in app.get(USING).body
 
 
-def test_profile_of_a_missing_plugin_may_have_its_extensions_replaced(database):
+def test_profile_of_a_missing_plugin_may_have_its_extensions_replaced(database, opened):
     with opened(database) as app:
         extensions = {"middleware.agentmode_config@v1": {"instances": {"id:a": {"now": "unchecked"}}}, "a.b@v1": 1}
         assert app.patch(USING, {"extensions": extensions}).json["extensions"] == extensions
         assert "extensions" not in app.patch(USING, {"extensions": {}}).json
 
 
-def test_missing_plugin_cannot_be_used_anew(database, expect_problem):
+def test_missing_plugin_cannot_be_used_anew(database, expect_problem, opened):
     with opened(database) as app:
         runtime = {"middlewares": [{"name": "agentmode", "id": "b"}]}
         for answer in (app.post(PROFILES, {"slug": "new", "runtime": runtime}), app.patch(USING, {"runtime": runtime})):
@@ -81,7 +66,7 @@ def test_missing_plugin_cannot_be_used_anew(database, expect_problem):
             assert 'unknown middleware "agentmode"' in problem["detail"]
 
 
-def test_use_of_a_missing_plugin_can_be_taken_out(database):
+def test_use_of_a_missing_plugin_can_be_taken_out(database, opened):
     with opened(database) as app:
         patched = app.patch(USING, {"runtime": {}})
 
@@ -89,12 +74,12 @@ def test_use_of_a_missing_plugin_can_be_taken_out(database):
         assert CONFIG in patched.body
 
 
-def test_profile_of_a_missing_plugin_can_be_deleted(database):
+def test_profile_of_a_missing_plugin_can_be_deleted(database, opened):
     with opened(database) as app:
         assert app.delete(USING).status == 204
 
 
-def test_document_of_a_profile_whose_plugin_is_back_writes_nothing(database):
+def test_document_of_a_profile_whose_plugin_is_back_writes_nothing(database, opened):
     with opened(database) as app:
         document = app.get(USING).json
     with opened(database, pinocchio_agentmode) as app:
@@ -102,7 +87,7 @@ def test_document_of_a_profile_whose_plugin_is_back_writes_nothing(database):
         assert app.patch(USING, json.dumps(document, indent=1).encode()).body == before
 
 
-def test_bootstrap_profiles_do_not_come_back(database):
+def test_bootstrap_profiles_do_not_come_back(database, opened):
     with opened(database, pinocchio_agentmode) as app:
         assert app.delete(USING).status == app.delete(f"{PROFILES}/agent").status == 204
     with opened(database, pinocchio_agentmode) as app:

@@ -13,22 +13,6 @@ from urllib.request import urlopen
 
 import pytest
 
-
-def _load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_e2e = _load("real_llm_processes", Path(__file__).parents[1] / "e2e/conftest.py")
-environment = _e2e.environment
-pinocchio = _e2e.pinocchio
-problem = _e2e.problem
-serving = _e2e.serving
-until = _e2e.until
-
 MODEL_SERVER = """
 import sys, xllamacpp
 parameters = xllamacpp.CommonParams()

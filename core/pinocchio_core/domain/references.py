@@ -51,7 +51,9 @@ def parse_pin(raw: str) -> Pin:
     if _VERSION.fullmatch(text) and int(text) <= MAX_VERSION:
         return int(text)
     if not _LABEL.fullmatch(text):
-        raise ValueError(f"invalid version {shown(raw)}: use a number from 1 on, or a label ({LABEL_RULE})")
+        raise ValueError(
+            f"invalid version {shown(raw)}: use a number from 1 to {MAX_VERSION}, or a label ({LABEL_RULE})"
+        )
     return text
 
 

@@ -48,3 +48,8 @@ def test_a_pin_is_a_version_or_a_label_and_never_both(raw):
     else:
         with pytest.raises(ValueError, match="invalid label"):
             parse_label(str(pin))
+
+
+def test_a_version_that_is_too_large_is_told_how_large_it_may_be():
+    with pytest.raises(ValueError, match=f"from 1 to {MAX_VERSION}"):
+        parse_pin(str(MAX_VERSION + 1))
