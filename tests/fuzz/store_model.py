@@ -77,6 +77,8 @@ class Model:
         self.labels = {}
         """(registry, slug, label) → version."""
         self.defaults = dict.fromkeys(registries)
+        self.choices = dict.fromkeys(registries, 0)
+        """How often the default became another one; a batch may end where it began."""
 
     def status_of(self, request):
         """What a request is answered with; does it, unless it is refused or only tried."""
@@ -99,13 +101,17 @@ class Model:
             self.__dict__ = trial.__dict__
         return True
 
+    def _choose(self, registry, slug):
+        self.choices[registry] += self.defaults[registry] != slug
+        self.defaults[registry] = slug
+
     def _create(self, request):
         key = (request.registry, request.slug)
         if key in self.profiles or request.expected:
             raise Refused(409)
         self._write(key, "create", content_of(request.sent))
         if request.sent.get("set_default"):
-            self.defaults[request.registry] = request.slug
+            self._choose(request.registry, request.slug)
         return 201
 
     def _patch(self, request):
@@ -132,13 +138,13 @@ class Model:
         del self.profiles[key]
         self.history[key].append((self._next(key), "delete", None))
         if is_default:
-            self.defaults[request.registry] = None
+            self._choose(request.registry, None)
         return 204
 
     def _set_default(self, request):
         if (request.registry, request.slug) not in self.profiles:
             raise Refused(404)
-        self.defaults[request.registry] = request.slug
+        self._choose(request.registry, request.slug)
         return 200
 
     def _restore(self, request):

@@ -222,7 +222,7 @@ class Stores(RuleBasedStateMachine):
 
     def _look_at_version(self, registry):
         history = {key: len(entries) for key, entries in self.model.history.items() if key[0] == registry}
-        now = (history, self.model.defaults[registry])
+        now = (history, self.model.choices[registry])
         version = self._app(1).get(f"/api/chat/registries/{registry}").json["metadata"]["version"]
         version_before, before = self.versions[registry]
         assert version == version_before if now == before else version > version_before
