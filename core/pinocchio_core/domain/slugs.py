@@ -1,7 +1,6 @@
 """Names: slugs of registries and profiles, keys of extensions, and what makes any string fit to be a name."""
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 _WHITE_SPACE = (
@@ -15,6 +14,9 @@ _PART = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
 _EXTENSION_KEY = re.compile(rf"({_PART})\.({_PART})@v([1-9][0-9]{{0,4}})")
 _MIDDLEWARE_NAME = re.compile(_PART)
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Unicode's category Cc."""
+
 SLUG_RULE = 'use 1 to 128 of a-z, 0-9, ".", "_" and "-", starting and ending with a letter or digit'
 EXTENSION_KEY_RULE = "use namespace.feature@vN, for example webchat.starter_suggestions@v1"
 
@@ -26,7 +28,8 @@ def trim(text: str) -> str:
 
 def fold(text: str) -> str:
     """`text` trimmed and lower-cased character by character, so that its length stays."""
-    return "".join(char.lower()[0] for char in trim(text))
+    trimmed = trim(text)
+    return trimmed.lower() if trimmed.isascii() else "".join(char.lower()[0] for char in trimmed)
 
 
 def parse_slug(raw: str, *, what: str = "profile slug") -> str:
@@ -90,13 +93,15 @@ def is_middleware_name(name: object) -> bool:
 
 def has_control_characters(text: str) -> bool:
     """Whether `text` holds a control character, NUL and line ends included."""
-    return any(unicodedata.category(char) == "Cc" for char in text)
+    return _CONTROL.search(text) is not None
 
 
 def shown(value: object, *, limit: int = 80) -> str:
     """`value` in double quotes for a message: escaped, and cut to `limit` characters."""
     text = str(value)
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isprintable() and not _ESCAPES.keys() & cut:
+        return f'"{cut}"'
     return '"' + "".join(_ESCAPES.get(char) or (char if char.isprintable() else _escaped(char)) for char in cut) + '"'
 
 

@@ -6,6 +6,7 @@ recurses without end on a reference to itself. Here nothing is ever fetched, pat
 by hash, and each check has a budget of references.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,9 @@ MAX_REFERENCES = 10_000
 MAX_REFERENCE_DEPTH = 70
 """References followed inside one another; more than the depth of a request, less than Python's stack holds."""
 
+MAX_SEEN = 1_024
+"""Values that a schema remembers, 16 bytes each."""
+
 _reference_depth: ContextVar[int] = ContextVar("reference_depth")
 _references_left: ContextVar[int] = ContextVar("references_left")
 
@@ -46,6 +50,31 @@ def compile_pattern(pattern: str) -> Any:
     return re2.compile(pattern, options)
 
 
+class _Seen:
+    """Values that were looked at and are as they should be, by their digests: most come again with the next write."""
+
+    def __init__(self) -> None:
+        self._digests: set[bytes] = set()
+
+    def __contains__(self, digest: bytes | None) -> bool:
+        return digest in self._digests
+
+    def add(self, digest: bytes | None) -> None:
+        """Remember one; all others are forgotten where there are too many."""
+        if digest is not None:
+            if len(self._digests) >= MAX_SEEN:
+                self._digests.clear()
+            self._digests.add(digest)
+
+
+def _digest(value: Any) -> bytes | None:
+    """One for each value that a schema can tell from others, or none; JSON would not tell infinity from null."""
+    try:
+        return hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=16).digest()
+    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError, OverflowError):
+        return None
+
+
 class CompiledSchema:
     """A schema that documents can be checked against, thread-safe."""
 
@@ -54,9 +83,13 @@ class CompiledSchema:
         self.schema = schema
         self._validator = _VALIDATOR(schema, registry=Registry())
         self._walker = _WALKER(schema, registry=Registry()) if has_secrets(schema) else None
+        self._sound, self._open = _Seen(), _Seen()
 
     def problems(self, value: Any) -> list[SchemaProblem]:
         """Everything in which a decoded JSON value does not fit, as far as it will be listed; empty where it does."""
+        digest = _digest(value)
+        if digest in self._sound:
+            return []
         with _bounded():
             try:
                 errors = list(islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1))
@@ -69,6 +102,8 @@ class CompiledSchema:
                 around = tuple(found.absolute_path)
                 if secret[: len(around)] == around:
                     mark_secret(found)  # what is shown of a value would show the secret in it
+        if not errors:
+            self._sound.add(digest)
         return [problem_of(found) for found in errors]
 
     @property
@@ -80,11 +115,17 @@ class CompiledSchema:
         """Where in a decoded JSON value secrets are; the value itself is one where that cannot be found out."""
         if self._walker is None:
             return []
+        digest = _digest(value)
+        if digest in self._open:
+            return []
         with _bounded():
             try:
-                return paths_of(self._walker.iter_errors(value))
+                found = paths_of(self._walker.iter_errors(value))
             except (RecursionError, TooComplex, Unresolvable):
                 return [()]
+        if not found:
+            self._open.add(digest)
+        return found
 
     def masked(self, value: Any) -> Any:
         """The value with HIDDEN in the place of each secret."""

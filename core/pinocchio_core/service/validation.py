@@ -127,7 +127,7 @@ class Validation:
 
     def _document_problems(self, profile: Profile) -> list[Problem]:
         sound = _fingerprint(profile)
-        if sound in self._sound:
+        if sound in self._sound and not any(_display_name_problems(profile.display_name)):
             return []
         problems = self.stored_problems(encode_document(profile))
         if not problems:
@@ -157,11 +157,12 @@ def _tree(profile: Profile) -> dict[str, Any]:
 
 
 def _fingerprint(profile: Profile) -> bytes:
-    """Of all that is checked: one for profiles that differ in free text and in what the server says of them."""
+    """Of all that is long to check: one for profiles that differ in texts and in what the server says of them."""
     checked = structs.replace(
         profile,
         registry="",
         slug="",
+        display_name=None,
         description=None,
         runtime=structs.replace(profile.runtime, system_prompt=None),
         metadata=structs.replace(
@@ -179,8 +180,7 @@ def is_stacked(tree: dict[str, Any]) -> bool:
 def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool, stacked: bool) -> Iterator[Problem]:
     """What is wrong with a document as it is sent or stored; `complete`: what it does not have is not there."""
     yield from names.registry_problems("registry", tree.get("registry"))
-    display_name = tree.get("display_name")
-    yield from names.name_problem("display_name", display_name, limit=limits.MAX_DISPLAY_NAME_LENGTH)
+    yield from _display_name_problems(tree.get("display_name"))
     yield from configs.use_problems(tree, catalog, new=complete, stacked=stacked)
     yield from names.extends_problems(value_at(tree, "runtime", "extends"))
     yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
@@ -191,6 +191,10 @@ def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool, stacked
     yield from names.policy_problems(tree.get("policy"))
     yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
     yield from configs.extension_problems(tree, catalog)
+
+
+def _display_name_problems(value: Any) -> Iterator[Problem]:
+    yield from names.name_problem("display_name", value, limit=limits.MAX_DISPLAY_NAME_LENGTH)
 
 
 def _tool_problems(tools: Any, catalog: Catalog) -> Iterator[Problem]:

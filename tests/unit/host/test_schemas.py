@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pinocchio_core.host.schemas import CompiledSchema
+from pinocchio_core.host.schemas import MAX_SEEN, CompiledSchema
 from pinocchio_core.host.screening import fault_of
 
 TOO_COMPLEX = ["is too complex to be checked against its schema"]
@@ -192,3 +192,47 @@ def test_check_agrees_with_the_plain_validator(schema, value):
 
     assert bool(found) is not Draft202012Validator(schema).is_valid(value), json.dumps([schema, value])
     assert all(each.reason and "does not satisfy" not in each.reason for each in found)
+
+
+@pytest.mark.parametrize("schema", [{"type": "integer"}, {"type": ["null", "string"]}, {"const": {"a": 1}}])
+def test_what_was_found_sound_is_taken_for_nothing_else(schema):
+    values = [
+        1,
+        True,
+        1.5,
+        "1",
+        None,
+        float("inf"),
+        float("nan"),
+        [1],
+        {"a": 1},
+        {"a": "1"},
+        {"a": None},
+        2**70,
+        "\ud800",
+    ]
+    remembering = CompiledSchema(schema)
+
+    for _ in range(2):
+        for value in values:
+            assert [str(found) for found in remembering.problems(value)] == [
+                str(found) for found in CompiledSchema(schema).problems(value)
+            ]
+
+
+def test_a_value_without_secrets_is_taken_for_none_that_has_one():
+    schema = CompiledSchema({"properties": {"key": {"x-secret": True}}})
+
+    assert schema.secrets({"other": "k"}) == []
+    assert schema.secrets({"key": "k"}) == [("key",)]
+    assert schema.secrets({"other": "k"}) == []
+    assert schema.secrets({"key": "k"}) == [("key",)]
+
+
+def test_a_schema_forgets_what_it_saw_before_it_remembers_too_much():
+    schema = CompiledSchema({"type": "integer"})
+
+    for number in range(MAX_SEEN + 1):
+        assert not schema.problems(number)
+    assert schema.problems("1")
+    assert not schema.problems(0)
