@@ -1,5 +1,6 @@
 """The command `pinocchio`: its group, and how every failure ends in one clear line."""
 
+import gc
 import importlib
 import signal
 import sys
@@ -61,8 +62,12 @@ def main() -> None:
     """The entry point of the command `pinocchio`."""
     signal.signal(signal.SIGTERM, _ended)
     try:
+        gc.disable()  # what is made here stays: looking through it for garbage takes as long as a dozen imports
         host = Host(selection=plugin_selection())
-        build(host)(obj=host)
+        command = build(host)
+        gc.freeze()
+        gc.enable()
+        command(obj=host)
     except StartupError as error:
         _end(error, error.exit_code)
     except PinocchioError as error:

@@ -1,9 +1,10 @@
 """Names of profiles that may say which version is meant: `slug`, `slug@7`, `slug@production`."""
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from pinocchio_core.domain.slugs import fold, parse_slug, shown
 
@@ -17,8 +18,7 @@ Pin = int | str
 """Which version of a profile: its number, or a label that points to it."""
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A profile by its slug, or one version of it."""
 
     slug: str

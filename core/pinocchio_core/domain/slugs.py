@@ -1,7 +1,8 @@
 """Names: slugs of registries and profiles, keys of extensions, and what makes any string fit to be a name."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -46,8 +47,7 @@ def parse_slug(raw: str, *, what: str = "profile slug") -> str:
     return slug
 
 
-@dataclass(frozen=True)
-class ExtensionKey:
+class ExtensionKey(Struct, frozen=True):
     """A parsed extension key, `namespace.feature@vN`."""
 
     namespace: str

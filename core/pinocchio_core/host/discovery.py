@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from pinocchio_core.errors import SettingsError
 
 GROUP = "pinocchio.plugins"
@@ -24,8 +26,7 @@ class Candidate:
     """Imports it; raises whatever the plugin's module raises."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """Which plugins the operator wants."""
 
     distributions: tuple[str, ...] | None = None

@@ -4,10 +4,11 @@ import difflib
 import inspect
 import logging
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pluggy
+from msgspec import Struct
 
 from pinocchio_core.host.discovery import ALL, Candidate, Selection
 from pinocchio_core.host.records import PluginRecord, PluginStatus
@@ -18,8 +19,7 @@ log = logging.getLogger(__name__)
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("pinocchio_"))
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(Struct, frozen=True):
     """A loaded plugin: its record, and its implementations by hook name."""
 
     record: PluginRecord

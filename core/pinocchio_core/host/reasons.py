@@ -6,11 +6,11 @@ values are cut, and none is shown where the schema says `"x-secret": true`.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from jsonschema import ValidationError
+from msgspec import Struct
 
 from pinocchio_core.domain import paths
 from pinocchio_core.domain.slugs import shown
@@ -18,8 +18,7 @@ from pinocchio_core.domain.slugs import shown
 _TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
 
-@dataclass(frozen=True)
-class SchemaProblem:
+class SchemaProblem(Struct, frozen=True):
     """One thing in a value that does not fit its schema; `path` is below the value, empty for itself."""
 
     path: str

@@ -1,11 +1,11 @@
 """Many changes of profiles at once: all of them, or none and everything that is wrong with any of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, UnsetType, structs
+from msgspec import Raw, Struct, UnsetType, structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.json_text import WHOLE
@@ -31,8 +31,7 @@ OPS: Final[dict[str, Op]] = {
 """What a write may do, in the words of requests, and in those of the history."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Write:
+class Write(Struct, frozen=True, kw_only=True):
     """One change of many."""
 
     op: str

@@ -1,8 +1,10 @@
 """Checks of middlewares, their configs and the other extensions of a profile against the catalog."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.configs import canonical_slot, slot_clashes
@@ -19,8 +21,7 @@ SENT_AS = " (sent as "
 """Begins what a reason says besides where a config was sent elsewhere than beside its use."""
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(Struct, frozen=True):
     """A use in a request, as far as it is sound."""
 
     index: int

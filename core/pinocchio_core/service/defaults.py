@@ -1,6 +1,6 @@
 """Use cases of choosing: the current profile of a browser, and the default where it has none."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinocchio_core.domain.references import parse_reference
 from pinocchio_core.domain.slugs import parse_slug
@@ -11,8 +11,7 @@ from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.store import Store
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A profile by its names."""
 
     registry: str

@@ -1,8 +1,9 @@
 """What points at a profile or at one of its labels, and so would break where that is deleted."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from pinocchio_core.errors import Forbidden, InUse, Problem
 from pinocchio_core.store.rows import Author
@@ -13,8 +14,7 @@ MAX_LISTED: Final = 100
 _MAX_REASONS: Final = 5
 
 
-@dataclass(frozen=True)
-class Dependent:
+class Dependent(Struct, frozen=True):
     """One thing that points at a profile."""
 
     kind: str

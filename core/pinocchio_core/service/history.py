@@ -1,10 +1,10 @@
 """Use cases of the history: which versions a profile had, each one as it was, and what is different between two."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.diffs import patch_between
 from pinocchio_core.domain.references import Pin, parse_pin
@@ -20,8 +20,7 @@ PAGE: Final = 100
 """Revisions on a page where nothing else is asked for."""
 
 
-@dataclass(frozen=True)
-class RevisionPage:
+class RevisionPage(Struct, frozen=True):
     """Some revisions of a profile, the newest first."""
 
     registry: str

@@ -1,9 +1,9 @@
 """Use cases of labels: names that point to versions of profiles, and where they pointed before."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.references import parse_label
@@ -22,8 +22,7 @@ from pinocchio_core.store.store import Store
 IN_PATH = "path.label"
 
 
-@dataclass(frozen=True)
-class LabelOutcome:
+class LabelOutcome(Struct, frozen=True):
     """What a request for a label came to."""
 
     before: StoredLabel | None

@@ -6,11 +6,11 @@ Everything is checked when the program starts, so that a slip is a message then 
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.merging import Layer
 from pinocchio_core.domain.profile import MiddlewareUse
@@ -34,8 +34,7 @@ _BOOLEANS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class _Setting:
+class _Setting(Struct, frozen=True):
     """One layer for the uses of a middleware; `use_id` is `None` where it is for all of them."""
 
     name: str

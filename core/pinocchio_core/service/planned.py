@@ -7,8 +7,9 @@ only the stored profile shows, 409 and 412. `writes` carries them out, one or ma
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import (
@@ -38,8 +39,7 @@ class Moved(Exception):
     """What a change looked at is not what is stored any more."""
 
 
-@dataclass(frozen=True)
-class Means:
+class Means(Struct, frozen=True):
     """What changes are checked and made with."""
 
     store: Store

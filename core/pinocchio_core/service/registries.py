@@ -1,11 +1,10 @@
 """Use cases of registries themselves: list, read, create, change, delete."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import structs, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.profile import Registry, RegistryMetadata
@@ -22,8 +21,7 @@ from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
 
 
-@dataclass(frozen=True)
-class RegistryOutcome:
+class RegistryOutcome(Struct, frozen=True):
     """What a change of a registry came to."""
 
     before: StoredRegistry | None

@@ -1,8 +1,9 @@
 """The use case of resolving: a stored profile, and what a request wants to be different."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Profile, encode_document
 from pinocchio_core.domain.stacks import effective
@@ -99,8 +100,7 @@ class ResolveService:
         return together() if sum(map(len, key)) > _MAX_KEPT_BYTES else self._kept.get(key, together)
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """A profile with those that it builds on, taken apart."""
 
     stack: Sequence[Profile]

@@ -5,8 +5,10 @@ Everything is looked at outside of the transaction; inside it is made sure that 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.stacks import effective
@@ -28,8 +30,7 @@ _MAX_TOLD: Final = 100
 _OF_LIST = re.compile(r"(runtime\.(?:middlewares|tools))\[([0-9]+)\]")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What becomes of a profile."""
 
     registry: str
@@ -50,8 +51,7 @@ class Change:
         return (one.runtime, one.extensions) != (other.runtime, other.extensions)
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A profile with what it builds on: what they come to, and what is wrong with that."""
 
     whole: Profile

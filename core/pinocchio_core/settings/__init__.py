@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import platformdirs
+from msgspec import Struct
 
 from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import SettingsError
@@ -32,8 +32,7 @@ DEFAULT_REGISTRY = "default"
 DEFAULT_THREADS = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """Where to listen; an empty host means every address of the machine."""
 
     host: str
@@ -45,8 +44,7 @@ class Address:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{root}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
+class ServerSettings(Struct, frozen=True, kw_only=True):
     """Everything `pinocchio web-chat` was told."""
 
     address: Address

@@ -8,7 +8,6 @@ that happened.
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +31,7 @@ CHECK_BYTES: Final = len(b',"check":""}\n') + _CHECK_DIGITS
 """How much of the end of a line is its check."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table that archives hold."""
 
     name: str

@@ -4,7 +4,7 @@ A turn is there from its beginning, so that a user's message is kept whatever be
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -125,8 +125,7 @@ _TOLD = tuple(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """How long conversations are kept; `None` is for ever."""
 
     keep: int | None = None

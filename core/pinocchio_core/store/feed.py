@@ -6,7 +6,6 @@ the place of this one, however that was done: they are given again then, and wha
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
@@ -51,8 +50,7 @@ class Change(Struct, frozen=True):
         return Place(self.seq, f"{crc32(f'{self.registry} {self.slug} {self.version} {self.at_ms}'.encode()):08x}")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """After which revision to go on; 0 is before all of them."""
 
     seq: int
@@ -66,8 +64,7 @@ class Place:
 BEGINNING: Final = Place(0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which changes a read is about, `None` for all."""
 
     registry: str | None = None
@@ -81,8 +78,7 @@ class Wanted:
 EVERYTHING: Final = Wanted()
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """Some of the feed."""
 
     changes: list[Change]

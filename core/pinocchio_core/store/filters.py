@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.search import MIDDLEWARE, TAG, lowered, text_numbers
@@ -19,8 +20,7 @@ _FOUND = "({keys}) found CROSS JOIN profiles p ON p.registry_slug = ? AND p.slug
 _COUNT_ALL = "SELECT count(*) FROM profiles WHERE registry_slug = ?"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProfileFilter:
+class ProfileFilter(Struct, frozen=True, kw_only=True):
     """Which profiles of a registry a list shows."""
 
     limit: int | None = None
@@ -36,8 +36,7 @@ class ProfileFilter:
     changed_since_ms: int | None = None
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """What to select profiles `p` from, with all conditions; another one and an order may follow."""
 
     sql: str
@@ -48,8 +47,7 @@ class Source:
     """How many there are, where that was asked for."""
 
 
-@dataclass(frozen=True)
-class _Condition:
+class _Condition(Struct, frozen=True):
     keys: str
     """Selects the slugs of all profiles that it holds for."""
     of_keys: tuple[Any, ...]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Profile, decode_profile
 from pinocchio_core.errors import RowUnreadable
@@ -49,8 +50,7 @@ class Revision:
 _TOLD_ORDER = ("version", "op", "actor", "source", "reason", "at_ms", "restored_from", "labels")
 
 
-@dataclass(frozen=True)
-class StoredRevision:
+class StoredRevision(Struct, frozen=True):
     """A revision with what it left stored."""
 
     registry: str

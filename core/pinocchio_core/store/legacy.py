@@ -5,7 +5,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from typing import Annotated, Any
 
@@ -88,8 +87,7 @@ class _Registry(Struct):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
-@dataclass(frozen=True)
-class _Split:
+class _Split(Struct, frozen=True):
     """One registry, taken apart."""
 
     registry: Registry

@@ -1,11 +1,10 @@
 """Lists of profiles: each row has its item as ready JSON, so no payload is read and nothing is decoded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.filters import ProfileFilter, source_of
@@ -19,8 +18,7 @@ _DEFAULT, _OTHER = b',"is_default":true}', b',"is_default":false}'
 _check_items = msgspec.json.Decoder(list[Raw]).decode
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """Profiles of a registry as a JSON array."""
 
     document: bytes

@@ -4,8 +4,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store import migrations
@@ -21,8 +23,7 @@ OLDEST_SQLITE = (3, 35, 0)
 """The first with RETURNING."""
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """An open database and what is to be told about opening it."""
 
     database: Database

@@ -1,7 +1,8 @@
 """Profiles: the rows of `profiles`. Reads are one SELECT of ready-made JSON; writes are guarded by the version."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import AlreadyExists, StoreUnavailable, VersionConflict
@@ -33,8 +34,7 @@ Make = Callable[[int, int], Profile]
 """Makes the profile to be written from its version and its time in milliseconds."""
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """A committed change of a profile."""
 
     profile: Profile

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Registry, encode_document
 from pinocchio_core.errors import AlreadyExists, RegistryNotFound, RowUnreadable, VersionConflict
@@ -42,8 +42,7 @@ _DELETE = "DELETE FROM profile_registries WHERE slug = ? AND CAST(version AS INT
 _decode = msgspec.json.Decoder(Registry).decode
 
 
-@dataclass(frozen=True)
-class StoredRegistry:
+class StoredRegistry(Struct, frozen=True):
     """A registry's row."""
 
     slug: str
@@ -85,8 +84,7 @@ class StoredRegistry:
             raise RowUnreadable(f'registry "{self.slug}"', str(error)) from error
 
 
-@dataclass(frozen=True)
-class RegistryHead:
+class RegistryHead(Struct, frozen=True):
     """What reads of profiles need of their registry."""
 
     version: int

@@ -9,6 +9,7 @@ from typing import Any, Final
 from zlib import crc32
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.errors import Problem
 from pinocchio_core.store.database import Database
@@ -62,8 +63,7 @@ class RowState:
         return crc32(f"{key} {self.version}".encode() + self.members)
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far the history goes."""
 
     seq: int

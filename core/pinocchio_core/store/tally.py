@@ -1,10 +1,9 @@
 """What is counted of a database, for metrics."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """What happened to a database since it was opened, for metrics."""
 
     checkpoints: int = 0

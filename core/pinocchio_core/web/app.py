@@ -1,11 +1,11 @@
 """The WSGI app: wiring, nothing else."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import falcon
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.access.sites import Sites
@@ -51,8 +51,7 @@ from pinocchio_core.web.turn_metrics import TurnMetrics
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """What an app is made of."""
 
     store: Store

@@ -1,10 +1,10 @@
 """What lists and feeds take in the query: filters, pages, places."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import falcon
+from msgspec import Struct
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import fold, parse_slug, shown, trim
@@ -59,8 +59,7 @@ def page_of_versions(req: falcon.Request) -> tuple[dict[str, int], list[Problem]
     return {name: number for name, number in wanted.items() if number is not None}, problems
 
 
-@dataclass(frozen=True)
-class FeedRequest:
+class FeedRequest(Struct, frozen=True):
     """What of the feed of changes a request is about."""
 
     after: Place | None

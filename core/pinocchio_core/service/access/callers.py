@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -49,8 +48,7 @@ class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
         return Caller(name=self.name, role=self.role, registries=limit)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caller:
+class Caller(Struct, frozen=True, kw_only=True):
     """Who sends a request."""
 
     name: str | None = None

@@ -10,12 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.errors import HistoryReset, PinocchioError
 from pinocchio_core.service.changes.endpoints import Endpoint
@@ -38,8 +39,7 @@ _LONGEST_RETRY_S: Final = 3600.0
 log = logging.getLogger("pinocchio.webhooks")
 
 
-@dataclass(frozen=True)
-class WebhookState:
+class WebhookState(Struct, frozen=True):
     """How one webhook fares."""
 
     name: str

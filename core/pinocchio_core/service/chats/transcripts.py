@@ -1,16 +1,15 @@
 """What of a conversation goes to the engine, and what a turn adds to it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.turns import Block, BlockKind, Turn
 
 
-@dataclass(frozen=True, kw_only=True)
-class HistoryBounds:
+class HistoryBounds(Struct, frozen=True, kw_only=True):
     """How much of the turns before is sent; what is stored stays whole."""
 
     turns: int = 100

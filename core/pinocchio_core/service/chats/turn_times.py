@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from pinocchio_core.domain.turns import Emit, Event
 from pinocchio_core.errors import TurnCancelled
@@ -13,8 +14,7 @@ COMPLETED, REPEATED, FAILED, CANCELLED = "completed", "repeated", "failed", "can
 _USAGE: Final = ("input_tokens", "output_tokens")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TurnFigures:
+class TurnFigures(Struct, frozen=True, kw_only=True):
     """One turn that has ended."""
 
     engine: str

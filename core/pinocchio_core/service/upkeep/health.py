@@ -9,9 +9,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import islice
 from typing import Final
+
+from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import shown
@@ -119,7 +120,7 @@ class RowHealth:
                 break  # the history became shorter meanwhile, or cannot be read to its end
             self._revisit(keys)
             self._revisit(each for key in keys for each in self._store.extends.on(*key, limit=MAX_DEPENDANTS))
-        self._seen = replace(now, seq=after)
+        self._seen = structs.replace(now, seq=after)
 
     def _look_at(self, rows: list[StoredProfile], *, schemas: bool) -> None:
         states: dict[Key, RowState | None] = {}

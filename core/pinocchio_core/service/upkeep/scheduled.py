@@ -7,10 +7,11 @@ out. When the last one was made is in the database too, so that a restart makes 
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.service.upkeep.leases import Lease
@@ -33,8 +34,7 @@ _LATE: Final = 2
 log = logging.getLogger("pinocchio.backup")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """When to make backups, and which to keep."""
 
     folder: Path
