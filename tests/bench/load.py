@@ -18,6 +18,7 @@ from itertools import count
 import psutil
 
 RECEIVE_BYTES = 1 << 20
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ class Connection:
         self._next = 0
         self._head = b""
         self._missing = -1
+        self._chunked = False
         self.sent_at = 0
         self.answers = 0
 
@@ -86,7 +88,7 @@ class Connection:
         """Send the next request."""
         data = self._requests[self._next]
         self._next = (self._next + 1) % len(self._requests)
-        self._head, self._missing = b"", -1
+        self._head, self._missing, self._chunked = b"", -1, False
         self.sent_at = time.perf_counter_ns()
         self.socket.sendall(data % next(self._values) if self._has_body else data)
 
@@ -95,7 +97,9 @@ class Connection:
         data = self.socket.recv(RECEIVE_BYTES)
         if not data:
             raise SystemExit("the server closed a connection that was to be kept")
-        if self._missing >= 0:
+        if self._chunked:
+            self._go_on(data)
+        elif self._missing >= 0:
             self._missing -= len(data)
         else:
             self._begin(self._head + data)
@@ -109,9 +113,19 @@ class Connection:
             return
         if data[9:12] != self._status:
             raise SystemExit(f"expected {self._status.decode()}, got {data[:2000]!r}")
-        start = data.find(b"Content-Length: ", 0, end)
-        length = 0 if start < 0 else int(data[start + 16 : data.index(b"\r", start)])
+        head = data[: end + 2].lower()
+        start = head.find(b"content-length: ")
+        if start < 0 and b"\r\ntransfer-encoding: chunked\r\n" in head:
+            self._chunked = True
+            self._go_on(data[end + 4 :])
+            return
+        length = 0 if start < 0 else int(head[start + 16 : head.index(b"\r", start)])
         self._missing = end + 4 + length - len(data)
+
+    def _go_on(self, data: bytes) -> None:
+        """Look for the chunk that ends the answer, whose bytes are in no JSON text of one line."""
+        self._head = self._head[-len(LAST_CHUNK) :] + data
+        self._missing = 0 if self._head.endswith(LAST_CHUNK) else -1
 
 
 def request(job: Job, path: str, headers: str) -> bytes:

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,8 +71,9 @@ class Running:
 
     @property
     def rss_mb(self) -> float:
-        """Resident memory now."""
-        return psutil.Process(self.process.pid).memory_info().rss / MB
+        """Resident memory now, of all its processes together."""
+        process = psutil.Process(self.process.pid)
+        return sum(each.memory_info().rss for each in (process, *process.children(recursive=True))) / MB
 
     def stop(self) -> None:
         """Ask it to end, and wait."""
@@ -99,9 +100,20 @@ class Lab:
         options = ["--profile-registry-db", database, "--threads", self.threads, *more]
         return self._start([*command, *options], first=first)
 
-    def reference(self, kind: str, argument: Path) -> Running:
+    def reference(self, kind: str, argument: Path, *, first: str | None = None) -> Running:
         """One of the servers in `reference.py`."""
-        return self._start([sys.executable, HERE / "reference.py", kind, self.threads, argument])
+        return self._start([sys.executable, HERE / "reference.py", kind, self.threads, argument], first=first)
+
+    def module(
+        self, name: str, *options: object, database: Path, first: str | None = None, ready: bytes = b""
+    ) -> Running:
+        """A server that is a module of Python, for what a module in this folder makes of a database.
+
+        `ready`: what the server says once it takes connections, where that is later than its address.
+        """
+        environment = {"BENCH_DATABASE": str(database), "PYTHONPATH": str(HERE)}
+        command = [sys.executable, "-m", name, *options]
+        return self._start(command, first=first, environment=environment, ready=ready)
 
     def load(self, server: Running, targets: Sequence[tuple[str, str]], **job: object) -> load.Outcome:
         """Put load on a server."""
@@ -113,6 +125,10 @@ class Lab:
             check=True,
         )
         return load.Outcome(**json.loads(done.stdout))
+
+    def answer(self, server: Running, path: str) -> bytes:
+        """The body of the answer to a GET."""
+        return _get(server.port, path)
 
     def first_words_ms(self, server: Running, seconds: float) -> list[float]:
         """Sorted times of `streams.py`."""
@@ -164,14 +180,22 @@ class Lab:
             if running.process.poll() is None:
                 running.stop()
 
-    def _start(self, command: Sequence[object], *, first: str | None = None) -> Running:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PINOCCHIO_")}
+    def _start(
+        self,
+        command: Sequence[object],
+        *,
+        first: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        ready: bytes = b"",
+    ) -> Running:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINOCCHIO_")}
+        environment = inherited | dict(environment or {})
         with self.cores.measured():
             began = time.perf_counter()
             process = subprocess.Popen(
                 [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
             )
-        running = Running(process, _announced_port(process), 0)
+        running = Running(process, _announced_port(process, ready), 0)
         self._running.append(running)
         if first is not None:
             _get(running.port, first)
@@ -195,17 +219,17 @@ def _own_cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _announced_port(process: subprocess.Popen[bytes]) -> int:
+def _announced_port(process: subprocess.Popen[bytes], ready: bytes) -> int:
     said = b""
     for line in process.stdout or ():
         said += line
-        found = URL.search(line)
-        if found:
+        found = URL.search(said)
+        if found and ready in said:
             return int(found[1])
     raise SystemExit(f"a server did not start: {said.decode(errors='replace')}")
 
 
-def _get(port: int, path: str) -> None:
+def _get(port: int, path: str) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b""
@@ -213,6 +237,7 @@ def _get(port: int, path: str) -> None:
             answer += data
     if not answer.startswith(b"HTTP/1.1 200"):
         raise SystemExit(f"GET {path}: {answer[:1000]!r}")
+    return answer.partition(b"\r\n\r\n")[2]
 
 
 def _drain(stream: IO[bytes]) -> None:

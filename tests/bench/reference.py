@@ -1,6 +1,7 @@
 """What the server is compared with: a bare Falcon app under the same server class with the same threads.
 
 `reference.py static THREADS FILE` answers GET and POST / with the bytes of FILE, after reading a body;
+`reference.py dict THREADS DATABASE` answers GET /api/chat/profiles/SLUG from a dictionary in memory;
 `reference.py select THREADS DATABASE` answers GET /api/chat/profiles/SLUG with the stored document;
 `reference.py models THREADS DATABASE` answers GET / with the server's page of 100, built from models.
 Prints its port, runs until SIGTERM.
@@ -8,7 +9,9 @@ Prints its port, runs until SIGTERM.
 
 import json
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from pinocchio_core.web.server import Server
 
 REGISTRY = "default"
 PAGE = 100
+KEPT = 20_000
 
 
 class Static:
@@ -38,6 +42,20 @@ class Static:
         """Them, whatever was sent."""
         req.bounded_stream.read()
         self.on_get(req, resp)
+
+
+class Dictionary:
+    """The first documents of a database, kept in memory: what is left is Falcon's routing and the server."""
+
+    def __init__(self, path: str) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT slug, payload_json FROM profiles ORDER BY slug LIMIT ?", (KEPT,))
+            self._documents = {slug: payload.encode() for slug, payload in rows}
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
+        """The document."""
+        resp.data = self._documents[slug]
+        resp.content_type = falcon.MEDIA_JSON
 
 
 class Select:
@@ -103,8 +121,9 @@ def profile_model(database: peewee.Database) -> type[peewee.Model]:
 
 def main(kind: str, threads: str, argument: str) -> None:
     app = falcon.App()
-    if kind == "select":
-        app.add_route("/api/chat/profiles/{slug}", Select(argument))
+    if kind in {"dict", "select"}:
+        kept = Dictionary(argument) if kind == "dict" else Select(argument)
+        app.add_route("/api/chat/profiles/{slug}", kept)
     else:
         app.add_route("/", Static(Path(argument).read_bytes()) if kind == "static" else Models(argument))
     sockets = bind(Address(host="127.0.0.1", port=0))
