@@ -70,7 +70,7 @@ def _base(lab: Lab, plan: Plan, files: Files) -> Samples:
     subjects: dict[str, Callable[[], Sample]] = {}
     for contender in CONTENDERS:
         subjects |= _of_contender(lab, plan, files, contender)
-    subjects |= _of_references(lab, plan, files, filled)
+    subjects |= of_references(lab, plan, files, filled)
     samples = interleaved(subjects, rounds=plan.rounds, deadline=time.monotonic() + plan.group_s)
     lab.close()
     return samples
@@ -91,7 +91,8 @@ def _of_contender(lab: Lab, plan: Plan, files: Files, contender: Contender) -> d
     return subjects
 
 
-def _of_references(lab: Lab, plan: Plan, files: Files, filled: Filled) -> dict[str, Callable[[], Sample]]:
+def of_references(lab: Lab, plan: Plan, files: Files, filled: Filled) -> dict[str, Callable[[], Sample]]:
+    """Samples of what bounds everybody."""
     ours = CONTENDERS[0]
     path = files.copy(ours, plan.base)
     requests = ours.requests(filled, path)

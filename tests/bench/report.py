@@ -1,7 +1,9 @@
 """What the samples beside the peers come to, as the sections of docs/performance.md: medians of the rounds."""
 
+import importlib.metadata
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from contenders import CONTENDERS, OPERATIONS, OURS
 from figures import Samples
@@ -10,6 +12,10 @@ from peers import REFERENCES
 
 SUBJECTS = (*(contender.name for contender in CONTENDERS), *REFERENCES)
 ABSENT = "-"
+PACKAGES = (
+    *("falcon", "waitress", "peewee", "granian", "fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "sqlmodel"),
+    *("flask", "gunicorn", "sqlalchemy", "datasette"),
+)
 
 
 def sections(samples: Mapping[str, Samples]) -> list[str]:
@@ -18,6 +24,7 @@ def sections(samples: Mapping[str, Samples]) -> list[str]:
         return []
     base = samples["peers"]
     return [
+        _section("Versions", "", versions()),
         _section("Requests a second", "Medians; `-` where one does not have the operation.", rates(base)),
         _section(
             "Times and costs",
@@ -38,6 +45,15 @@ def sections(samples: Mapping[str, Samples]) -> list[str]:
             growth(samples["peers by processes"], "processes"),
         ),
     ]
+
+
+def versions() -> str:
+    """Of all that was measured and is installed."""
+    found = []
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
+    return ", ".join(found) + "."
 
 
 def rates(base: Samples) -> str:
@@ -102,7 +118,7 @@ def shown(value: float | None) -> str:
 
 
 def _section(title: str, about: str, table: str) -> str:
-    return f"### {title}\n\n{about}\n\n{table}"
+    return "\n\n".join(part for part in (f"### {title}", about, table) if part)
 
 
 def _beside_ours(base: Samples, operation: str, subject: str) -> str:
