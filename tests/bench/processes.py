@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 URL = re.compile(rb"http://127\.0\.0\.1:([0-9]+)")
 LIBRARIES = "falcon, peewee, pluggy, waitress, jsonschema, msgspec, click, prometheus_client, re2, platformdirs"
 MB = 1024 * 1024
+CONNECT_S, RETRY_S = 20, 0.002
 
 
 class Cores:
@@ -229,8 +230,19 @@ def _announced_port(process: subprocess.Popen[bytes], ready: bytes) -> int:
     raise SystemExit(f"a server did not start: {said.decode(errors='replace')}")
 
 
+def _connected(port: int, deadline: float) -> socket.socket:
+    """A connection, also to a server whose parent says its address before its workers listen."""
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=30)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_S)
+
+
 def _get(port: int, path: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with _connected(port, time.monotonic() + CONNECT_S) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while data := connection.recv(1 << 16):
