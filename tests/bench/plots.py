@@ -59,8 +59,9 @@ def _throughput(base: Samples) -> Figure:
             at += 1
         at += 1
     axes.set_yticks([place for place, _ in ticks], [operation for _, operation in ticks])
-    axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.7)  # room for the numbers
+    axes.set_ylim(at, -1)
     axes.set_xlabel("requests a second (logarithmic; 1,000 profiles, 8 clients, one core)")
     _plain(axes, grid="x")
     figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
@@ -83,6 +84,7 @@ def _growth(swept: Samples, what: str) -> Figure:
         axes.set_xticks(points, [f"{point:,}" for point in points], minor=False)
         axes.minorticks_off()
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel(what, fontsize=9)
         _plain(axes, grid="y")
     figure.axes[0].set_ylabel("requests a second")

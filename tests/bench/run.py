@@ -28,7 +28,7 @@ from databases import Filled, fill
 from figures import Figure, Samples, table
 from processes import Lab
 from single import PATCHES, shuffled
-from sizes import FULL, QUICK, Size
+from sizes import FULL, QUICK, Peers, Size
 
 from pinocchio_core.settings import DEFAULT_THREADS
 
@@ -54,7 +54,7 @@ def main() -> None:
             figures, samples, document_bytes = _GROUPS[options.only](lab, size)
         finally:
             lab.close()
-    heading = _heading(lab, document_bytes, size)
+    heading = _heading(lab, document_bytes, size.peers if options.only == "peers" else size)
     sections = "".join(f"\n\n{each}" for each in report.sections(samples))
     text = f"{heading}\n\n{table(figures)}{sections}\n\nTook {time.monotonic() - began:.0f} s.\n"
     sys.stdout.write(text)
@@ -182,7 +182,7 @@ def _say(text: str) -> None:
     sys.stderr.write(f"bench: {text}\n")
 
 
-def _heading(lab: Lab, document_bytes: int, size: Size) -> str:
+def _heading(lab: Lab, document_bytes: int, size: Size | Peers) -> str:
     return (
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()}"
         f" {platform.machine()}; {lab.cores}; {lab.threads} threads, 8 connections; documents of"
