@@ -57,9 +57,10 @@ class KnownFile:
         found = self.find()
         if found is None or not self.is_there(found):
             raise StoreUnavailable(f"{self._path} was removed or replaced while it was written")
-        if not self._is_noted(found):
-            self._own = found
-            self._gate.note(found)
+        if found != self._own:
+            self._own = found  # also where another process has noted the same: what is own is as it is now
+            if not self._gate.noted(found):
+                self._gate.note(found)
 
     def doubt_unless(self, size: int) -> None:
         """Forget the last note where the file had another size then: another program wrote it just before."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -137,6 +138,18 @@ def test_two_processes_checkpoint_and_write_without_taking_each_other_for_strang
         assert store.database.tally.reopened == theirs.database.tally.reopened == 0
     finally:
         theirs.close()
+
+
+def test_a_checkpoint_with_nothing_to_do_is_no_doubt_about_what_another_process_wrote(store, add, path):
+    with closing(Store(open_database(dsn_of_path(str(path))).database)) as theirs:
+        assert store.database.checkpoint(wait_ms=1000)
+        for number in range(200):
+            add(f"p{number}")
+        assert store.database.checkpoint(wait_ms=1000)
+        assert theirs.database.checkpoint(wait_ms=1000)
+        assert store.database.looks_the_same()
+        assert theirs.database.looks_the_same()
+        assert theirs.database.tally.reopened == 0
 
 
 def test_threads_that_read_while_the_file_is_replaced_get_the_old_or_the_new(store, add, path, other):
