@@ -83,3 +83,17 @@ def test_registries_come_in_pages(app):
 
 def test_a_page_of_registries_of_no_size_is_refused(app, expect_problem):
     expect_problem(app.get(f"{REGISTRIES}?limit=0"), 400, "validation error", "query.limit")
+
+
+def test_total_follows_what_another_server_writes(tmp_path, opened):
+    def total(app):
+        return app.get(f"{PROFILES}?limit=1").headers["x-total-count"]
+
+    path = tmp_path / "profiles.db"
+    with opened(path) as ours, opened(path) as theirs:
+        assert theirs.post(PROFILES, {"slug": "a"}).status == 201
+        assert (total(ours), total(ours)) == ("1", "1")
+        assert theirs.post(PROFILES, {"slug": "b"}).status == 201
+        assert total(ours) == "2"
+        assert theirs.delete(f"{PROFILES}/b").status == 204
+        assert total(ours) == "1"

@@ -1,7 +1,10 @@
 """Use cases of reading profiles: one, and the list of a registry."""
 
+from msgspec import structs
+
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import RowUnreadable
+from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
@@ -19,6 +22,8 @@ class ProfileService:
     def __init__(self, store: Store, health: RowHealth, *, default_registry: str) -> None:
         self._store = store
         self._health = health
+        self._totals: Kept[int] = Kept()
+        """How many profiles a registry has in one of its versions; to count very many takes longer than a page."""
         self.default_registry = default_registry
 
     def read(self, target: Target) -> StoredProfile:
@@ -73,6 +78,9 @@ class ProfileService:
 
     def list(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
         """The profiles of a registry that are wanted, by slug; its slug and head are from `head`."""
+        if wanted.limit is not None and wanted.takes_all:
+            seen = (registry, head, self._store.database.tally.reopened)
+            wanted = structs.replace(wanted, total=self._totals.get(seen, lambda: self._store.profiles.count(registry)))
         states = self._health.findings.of(registry).states
         return self._store.list_profiles(registry, head.default_profile_slug, wanted, states)
 

@@ -34,6 +34,13 @@ class ProfileFilter(Struct, frozen=True, kw_only=True):
     label: str = ""
     """One that the profile has, as it is stored."""
     changed_since_ms: int | None = None
+    total: int | None = None
+    """How many the registry has, where that is known already."""
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every profile of the registry is on one of the pages."""
+        return not (self.text or self.tag or self.middleware or self.label) and self.changed_since_ms is None
 
 
 class Source(Struct, frozen=True):
@@ -65,7 +72,8 @@ def source_of(database: Database, registry: str, wanted: ProfileFilter) -> Sourc
         first = next((each for each in conditions if each.in_order), None)
         return _combined(registry, conditions, first, None)
     if not conditions:
-        return Source(_ALL, (registry,), "p.slug", _count(database, _COUNT_ALL, (registry,)))
+        total = _count(database, _COUNT_ALL, (registry,)) if wanted.total is None else wanted.total
+        return Source(_ALL, (registry,), "p.slug", total)
     counts = [_count(database, f"SELECT count(*) FROM ({each.keys})", each.of_keys) for each in conditions]
     fewest = min(counts)
     first = conditions[counts.index(fewest)]
