@@ -86,6 +86,13 @@ def judged(samples: Samples, bound: Bound) -> Judgement:
     return Judgement(bound=bound, measured=_ratio(rounds, "rate"), by="rate", judged=False)
 
 
+def summary(judgements: Sequence[Judgement]) -> str:
+    """How many were judged, and how; those that were not are counted apart."""
+    failed, judged_at_all = sum(each.failed for each in judgements), sum(each.judged for each in judgements)
+    skipped = len(judgements) - judged_at_all
+    return f"{judged_at_all - failed} passed, {failed} failed" + (f", {skipped} not judged" if skipped else "")
+
+
 def _ratio(rounds: Sequence[tuple[Sample, Sample]], kind: str) -> float:
     return statistics.median(own.values[kind] / other.values[kind] for own, other in rounds)
 
@@ -131,6 +138,7 @@ def main() -> int:
     judgements = [judged(samples, bound) for bound in BOUNDS]
     for each in judgements:
         sys.stdout.write(f"{each}\n")
+    sys.stdout.write(f"{summary(judgements)}\n")
     return int(any(each.failed for each in judgements))
 
 
