@@ -41,7 +41,8 @@ def sections(samples: Mapping[str, Samples]) -> list[str]:
         _section("Growth with clients", "1 process.", growth(samples["peers by clients"], "clients")),
         _section(
             "Growth with server processes",
-            "8 clients. The servers have both cores here, and share them with the load.",
+            "8 clients. The servers have both cores here, and share them with the load. Of two processes, ours are kept"
+            " on a core each (`--pin`); those of the others are not.",
             growth(samples["peers by processes"], "processes"),
         ),
     ]
