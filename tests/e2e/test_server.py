@@ -161,6 +161,8 @@ MALFORMED = {
     "a header without a colon": b"GET /healthz HTTP/1.1\r\nHost\r\n\r\n",
     "a carriage return in a header": b"GET /healthz HTTP/1.1\r\nX-Request-Id: a\rSet-Cookie: b=c\r\n\r\n",
     "a length that is no number": b"POST /api/chat/profiles HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+    "a length of 5,000 digits": b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n",
+    "a target whose host does not end": b"GET http://[::1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "two lengths": b"POST /api/chat/profiles HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
     "a first line of one word": b"GARBAGE\r\n\r\n",
     "a method in lower case": b"get /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",

@@ -3,7 +3,7 @@
 import http.client
 import socket
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from waitress import create_server, wasyncore
@@ -320,7 +320,8 @@ def test_waitress_by_itself_still_keeps_the_thread():
         until(lambda: server.task_dispatcher.queue)
         outlet.close()
         assert answer(client).read() == b"ok"
-    server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+    with suppress(OSError):  # where another byte woke the loop, it is closed before this one is sent
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
     loop.join(DEADLINE_S)
     server.task_dispatcher.shutdown()
     assert not loop.is_alive()

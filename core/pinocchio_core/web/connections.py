@@ -6,6 +6,7 @@
   rest is read and thrown away for a while (RFC 9112, section 9.6).
 - An answer holds its thread to the end; here it may go on without one (`outlets`).
 - A client that goes while its answer is made is not noticed; here it is, once somebody has asked whether it is there.
+- A target or a length that Python refuses to parse ends the connection without an answer; here it is a 400.
 """
 
 import secrets
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 
 from pinocchio_core.domain import limits
@@ -30,6 +32,20 @@ LINGER_BYTES = 128 * 1024 * 1024
 
 class Detached(BaseException):
     """Ends the task of a request whose answer goes on; no `Exception`, because waitress takes those for failures."""
+
+
+class RequestParser(HTTPRequestParser):
+    """The bytes of a request, as they come."""
+
+    path = ""
+    """Where no path could be read: waitress names it when the client of such a request goes before its answer."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the first line and the headers; waitress.parser.ParsingError, which is answered, where it cannot."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # an unclosed bracket in a host, a Content-Length of thousands of digits
+            raise ParsingError("the request target or the Content-Length cannot be read") from error
 
 
 class KeepAliveTask(WSGITask):
@@ -106,6 +122,7 @@ class ProblemTask(ErrorTask):
 class Channel(HTTPChannel):
     """A connection."""
 
+    parser_class = RequestParser
     task_class = KeepAliveTask
     error_task_class = ProblemTask
     linger = False
