@@ -3,9 +3,10 @@
 import importlib.metadata
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     from pinocchio_core.service.files.sources import ProfileSources  # with the YAML library, which few servers need
 
 
-@dataclass(frozen=True, kw_only=True)
-class More:
+class More(Struct, frozen=True, kw_only=True):
     """What a server may be told besides."""
 
     schedule: Schedule | None = None
@@ -72,8 +72,7 @@ class More:
 NOTHING_MORE = More()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Program:
+class Program(Struct, frozen=True, kw_only=True):
     """Everything that a server needs, put together; `close` it at the end."""
 
     app: App

@@ -1,9 +1,9 @@
 """Labels over HTTP: where they point and pointed, who moves them, and what depends on them."""
 
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.errors import Forbidden, VersionConflict
@@ -189,7 +189,7 @@ def test_a_protected_label_is_an_admins(labels, written, editor, body):
         labels.delete(Target(slug="x"), "production", author=editor)
 
     assert len(moves(written)) == 1
-    assert labels.put(Target(slug="x"), "production", body, author=replace(editor, admin=True)).written
+    assert labels.put(Target(slug="x"), "production", body, author=structs.replace(editor, admin=True)).written
 
 
 def test_a_profile_with_labels_is_deleted_by_force_only(written, expect_problem, nothing_written):

@@ -108,7 +108,7 @@ def verify(host: Host, /, path: Path | None, with_plugins: bool, as_json: bool, 
     with shown_progress("verifying") as progress:
         found = backups_store.verify(path or database_path(where), progress=progress, judge=judge)
     if as_json:
-        print_json({**vars(found), "path": str(found.path), "sound": found.sound})
+        print_json({**msgspec.structs.asdict(found), "path": str(found.path), "sound": found.sound})
     else:
         _print_found(found)
     if not found.sound or found.refused:

@@ -64,7 +64,9 @@ def planned(store: Store, host: Host, files: Sequence[Path], *, prune: bool, as_
     except FilesRefused as error:
         if not as_json:
             raise
-        print_json({"problems": [{**vars(problem), "file": str(problem.file)} for problem in error.problems]})
+        print_json(
+            {"problems": [{**msgspec.structs.asdict(problem), "file": str(problem.file)} for problem in error.problems]}
+        )
         raise SystemExit(1) from error
 
 

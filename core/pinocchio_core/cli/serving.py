@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec import structs
 
 from pinocchio_core.bootstrap import NOTHING_MORE, More, assemble
 from pinocchio_core.host.host import Host
@@ -19,7 +20,7 @@ _THREADS = 2
 @contextmanager
 def served(host: Host, dsn: Dsn, registry: str, more: More = NOTHING_MORE) -> Iterator[str]:
     """The URL of a server on a free port of this machine's own address; plugins at fault are left out."""
-    more = replace(more, access=THIS_MACHINE)
+    more = structs.replace(more, access=THIS_MACHINE)
     program = assemble(host, dsn, default_registry=registry, strict=False, more=more)
     try:
         sockets = bind(Address(host="127.0.0.1", port=0))

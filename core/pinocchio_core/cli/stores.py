@@ -4,8 +4,9 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from pinocchio_core.bootstrap import version
 from pinocchio_core.errors import SettingsError
@@ -28,7 +29,7 @@ SOURCE: Final = "cli"
 def opened_store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
     """The store, read-only; SettingsError where it is one that no other program can see."""
     dsn = _dsn(profile_registry_db, profile_registry_dsn)
-    with _closed(replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro"})) as store:
+    with _closed(structs.replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro"})) as store:
         yield store
 
 
@@ -39,7 +40,7 @@ def writable_store(profile_registry_db: str | None, profile_registry_dsn: str | 
     Servers may have it open, and nobody restores it meanwhile.
     """
     dsn = _dsn(profile_registry_db, profile_registry_dsn)
-    writable = dsn if dsn.read_only else replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})
+    writable = dsn if dsn.read_only else structs.replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})
     with _closed(writable) as store, ExitStack() as present:
         path = store.database.dsn.path
         if path is not None and not store.database.read_only:

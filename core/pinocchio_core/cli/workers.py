@@ -14,8 +14,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from pinocchio_core.cli.cores import pin
 from pinocchio_core.errors import SettingsError, StartupError
@@ -33,8 +34,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 log = logging.getLogger("pinocchio")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Worker:
+class Worker(Struct, frozen=True, kw_only=True):
     """What a worker process is told by its parent."""
 
     number: int
@@ -63,8 +63,7 @@ class Worker:
         stop()
 
 
-@dataclass
-class _Place:
+class _Place(Struct):
     """A worker as its parent sees it: one process after another."""
 
     number: int

@@ -1,8 +1,9 @@
 """Laying one JSON document over another: objects merge by key, everything else replaces."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pinocchio_core.domain.paths import pointer
 
@@ -10,8 +11,7 @@ MAX_DEPTH = 64
 """Objects inside one another that are merged; deeper ones replace each other."""
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A document, and where it comes from."""
 
     source: str
@@ -21,8 +21,7 @@ class Layer:
     value: Any
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One value of a merged document, and every layer that said something of it, the lowest first."""
 
     pointer: str

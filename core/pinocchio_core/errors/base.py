@@ -1,12 +1,12 @@
 """What every exception of this program is, and `Problem`, the unit of bad input."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
+
+class Problem(Struct, frozen=True, kw_only=True):
     """One thing that is wrong with a document.
 
     `field` is the path of the value (`runtime.middlewares[0].name`), `reason` says what is wrong in words;

@@ -1,9 +1,10 @@
 """What keeps the program from doing what a request or an operator wants."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from msgspec import Struct
 
 from pinocchio_core.errors.base import MAX_PROBLEMS, PinocchioError
 
@@ -136,8 +137,7 @@ class PluginsFailed(StartupError):
         )
 
 
-@dataclass(frozen=True)
-class FileProblem:
+class FileProblem(Struct, frozen=True):
     """One thing that is wrong with a file: the line and the path of the value where they are known."""
 
     file: Path

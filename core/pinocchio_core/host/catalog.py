@@ -1,10 +1,10 @@
 """The catalog: everything that plugins contribute, by name, with compiled schemas. Frozen after bootstrap."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from pinocchio_core.domain.slugs import is_middleware_name, middleware_key, parse_extension_key, shown
 from pinocchio_core.domain.turns import ToolDefinition
@@ -18,8 +18,7 @@ class Unsound(Exception):
     """A contribution that cannot be used; the text says why."""
 
 
-@dataclass(frozen=True)
-class MiddlewareEntry:
+class MiddlewareEntry(Struct, frozen=True):
     """A middleware definition with its schema compiled."""
 
     definition: MiddlewareDefinition
@@ -48,16 +47,14 @@ class MiddlewareEntry:
         }
 
 
-@dataclass(frozen=True)
-class ExtensionEntry:
+class ExtensionEntry(Struct, frozen=True):
     """An extension's schema, compiled."""
 
     key: str
     schema: CompiledSchema
 
 
-@dataclass(frozen=True)
-class EngineEntry:
+class EngineEntry(Struct, frozen=True):
     """An engine definition with its settings' schema compiled."""
 
     definition: EngineDefinition
@@ -74,8 +71,7 @@ class EngineEntry:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Catalog:
+class Catalog(Struct, frozen=True, kw_only=True):
     """What may be used in profiles."""
 
     middlewares: Mapping[str, MiddlewareEntry] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Collecting what plugins contribute: all of a plugin or nothing, and every clash with both names."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field, structs
 
 from pinocchio_core.domain.turns import ToolDefinition
 from pinocchio_core.host.catalog import (
@@ -28,8 +29,7 @@ _HOOKS: tuple[tuple[str, str, type, Callable[[Any], Any]], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(Struct, frozen=True):
     """What one plugin contributes, checked."""
 
     middlewares: list[MiddlewareEntry] = field(default_factory=list)
@@ -106,7 +106,7 @@ def merge(
         claims = [(kind, name) for kind, names in contribution.names().items() for name in names]
         clash = _clash(plugin.record, contribution, claims, owners)
         if clash:
-            clashes[plugin.record.name] = replace(plugin.record, status=PluginStatus.CONFLICT, detail=clash)
+            clashes[plugin.record.name] = structs.replace(plugin.record, status=PluginStatus.CONFLICT, detail=clash)
             continue
         owners.update(dict.fromkeys(claims, plugin.record))
         kept.append(contribution)
@@ -151,4 +151,4 @@ def _catalog(kept: list[Contribution], application: Sequence[ExtensionSchema]) -
 
 
 def _failed(plugin: Plugin, detail: str) -> PluginRecord:
-    return replace(plugin.record, status=PluginStatus.CONTRIBUTION_FAILED, detail=detail)
+    return structs.replace(plugin.record, status=PluginStatus.CONTRIBUTION_FAILED, detail=detail)

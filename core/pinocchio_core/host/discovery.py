@@ -2,7 +2,6 @@
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -14,8 +13,7 @@ BUILT_IN = "pinocchio-webchat"
 """The distribution whose plugins count as built in."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """A plugin that was found and not yet loaded."""
 
     name: str
@@ -56,8 +54,11 @@ ALL = Selection()
 def installed_plugins() -> list[Candidate]:
     """Every plugin of every installed distribution, by distribution and name, each one once."""
     found: dict[tuple[str, str, str], Candidate] = {}
+    origins: dict[importlib.metadata.Distribution | None, tuple[str, str]] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
-        distribution, version = _said_by(entry.dist, "Name"), _said_by(entry.dist, "Version")
+        if entry.dist not in origins:
+            origins[entry.dist] = _origin(entry.dist)
+        distribution, version = origins[entry.dist]
         candidate = Candidate(
             name=entry.name, target=entry.value, distribution=distribution, version=version, load=entry.load
         )
@@ -65,10 +66,11 @@ def installed_plugins() -> list[Candidate]:
     return [found[key] for key in sorted(found)]
 
 
-def _said_by(distribution: importlib.metadata.Distribution | None, field: str) -> str:
-    """A field of a distribution's metadata; one that was removed by halves has none."""
-    metadata = distribution.metadata if distribution else None
-    return metadata[field] if metadata and field in metadata else "unknown"
+def _origin(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Name and version as a distribution's metadata says them; one that was removed by halves has none."""
+    metadata = distribution.metadata if distribution else None  # a file that is read and parsed each time
+    name, version = (metadata[field] if metadata and field in metadata else "unknown" for field in ("Name", "Version"))
+    return name, version
 
 
 def given_plugins(plugins: Sequence[Any]) -> list[Candidate]:

@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import click
+from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import HookFailed, Overloaded, PluginsFailed, Problem
@@ -168,7 +168,7 @@ class Host:
         if self._active.pop(record.name, None) is None:
             return  # once is enough
         self.catalog, _ = merge(list(self._active.values()), self._application)
-        self._others.append(replace(record, status=PluginStatus.CONTRIBUTION_FAILED, detail=detail))
+        self._others.append(structs.replace(record, status=PluginStatus.CONTRIBUTION_FAILED, detail=detail))
 
     def _is_active(self, record: PluginRecord) -> bool:
         return record.name in self._active and record.status is PluginStatus.ACTIVE

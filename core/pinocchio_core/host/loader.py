@@ -4,11 +4,10 @@ import difflib
 import inspect
 import logging
 import traceback
-from dataclasses import replace
 from typing import Any
 
 import pluggy
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.host.discovery import ALL, Candidate, Selection
 from pinocchio_core.host.records import PluginRecord, PluginStatus
@@ -48,11 +47,11 @@ def load_plugins(candidates: list[Candidate], selection: Selection = ALL) -> tup
         )
         refusal = selection.refusal(candidate)
         if refusal:
-            others.append(replace(record, status=PluginStatus.BLOCKED, detail=refusal))
+            others.append(structs.replace(record, status=PluginStatus.BLOCKED, detail=refusal))
         elif candidate.name in loaded:
             owner = loaded[candidate.name].record
             detail = f'the name "{candidate.name}" is already taken by {owner.distribution} {owner.version}'
-            others.append(replace(record, status=PluginStatus.CONFLICT, detail=detail))
+            others.append(structs.replace(record, status=PluginStatus.CONFLICT, detail=detail))
         else:
             outcome = _load(manager, candidate, record)
             if isinstance(outcome, Plugin):
@@ -79,23 +78,23 @@ def _load(manager: pluggy.PluginManager, candidate: Candidate, record: PluginRec
         target = target() if inspect.isclass(target) else target
     except (Exception, SystemExit) as error:  # a plugin may raise anything, and `sys.exit` at import is one way
         log.debug("plugin %s cannot be imported", record.source, exc_info=True)
-        return replace(record, status=PluginStatus.IMPORT_FAILED, detail=reason_of(error))
+        return structs.replace(record, status=PluginStatus.IMPORT_FAILED, detail=reason_of(error))
     try:
         manager.register(target, name=candidate.name)
     except (pluggy.PluginValidationError, ValueError) as error:
         # pluggy leaves a plugin that it refuses registered
         if manager.has_plugin(candidate.name):
             manager.unregister(name=candidate.name)
-        return replace(record, status=PluginStatus.REJECTED, detail=" ".join(str(error).split()))
+        return structs.replace(record, status=PluginStatus.REJECTED, detail=" ".join(str(error).split()))
     calls = {caller.name: caller for caller in manager.get_hookcallers(target) or []}
     fault = _misfit(calls, target)
     if fault:
         manager.unregister(name=candidate.name)
-        return replace(record, status=PluginStatus.REJECTED, detail=fault)
+        return structs.replace(record, status=PluginStatus.REJECTED, detail=fault)
     implementations = {
         name: next(impl for impl in caller.get_hookimpls() if impl.plugin is target) for name, caller in calls.items()
     }
-    return Plugin(replace(record, hooks=tuple(sorted(implementations))), implementations)
+    return Plugin(structs.replace(record, hooks=tuple(sorted(implementations))), implementations)
 
 
 def _misfit(calls: dict[str, pluggy.HookCaller], target: Any) -> str:

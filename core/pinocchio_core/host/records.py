@@ -1,8 +1,9 @@
 """What is known of each plugin: where it comes from and how it fares."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 
 class PluginStatus(StrEnum):
@@ -20,8 +21,7 @@ class PluginStatus(StrEnum):
     """A hook raised, or what it returned is not sound."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PluginRecord:
+class PluginRecord(Struct, frozen=True, kw_only=True):
     """One plugin of one distribution."""
 
     name: str

@@ -1,7 +1,6 @@
 """Many changes of profiles at once: all of them, or none and everything that is wrong with any of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -125,7 +124,7 @@ def _writes(items: Sequence[Raw], registry: str | None, seen: frozenset[str] | N
             target=structs.replace(_target(tree, sent, registry, place), registries=seen),
             document=_document(tree, sent),
             problems=tuple(
-                replace(problem, field=place if problem.field == WHOLE else f"{place}.{problem.field}")
+                structs.replace(problem, field=place if problem.field == WHOLE else f"{place}.{problem.field}")
                 for problem in problems
             ),
         )

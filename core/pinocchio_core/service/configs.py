@@ -1,10 +1,9 @@
 """Checks of middlewares, their configs and the other extensions of a profile against the catalog."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.configs import canonical_slot, slot_clashes
@@ -168,6 +167,6 @@ def _instance_problems(
 
 def _as_problems(entry: MiddlewareEntry, config: Any, field: str, *, origin: str = "") -> Iterator[Problem]:
     for secret in secret_problems(entry.schema, config, field):
-        yield replace(secret, reason=f"{secret.reason}{origin}")
+        yield structs.replace(secret, reason=f"{secret.reason}{origin}")
     for found in entry.problems(config):
         yield Problem(field=field, reason=f"{found}{origin}", expected=found.expected, actual=found.actual)

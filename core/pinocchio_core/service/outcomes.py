@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from pinocchio_core.domain.diffs import Operation, patch_between
 from pinocchio_core.domain.profile import Profile
@@ -70,7 +70,7 @@ def trial(before: bytes | None, after: bytes | None, warnings: Sequence[Problem]
 
 def told(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     """Problems as they are answered."""
-    return [{name: value for name, value in vars(each).items() if value is not None} for each in problems]
+    return [{name: value for name, value in structs.asdict(each).items() if value is not None} for each in problems]
 
 
 def _diff(before: bytes | None, after: bytes | None) -> list[Operation]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.domain.profile import Profile, encode_document
 from pinocchio_core.domain.stacks import effective
@@ -127,7 +127,7 @@ def resolution_document(resolved: Resolved, *, explain: bool) -> dict[str, Any]:
                 {
                     "pointer": leaf.pointer,
                     "value": leaf.value,
-                    "layers": [vars(layer) for layer in leaf.written_by],
+                    "layers": [structs.asdict(layer) for layer in leaf.written_by],
                     "won": leaf.written_by[-1].source,
                 }
                 for leaf in resolved.explained()

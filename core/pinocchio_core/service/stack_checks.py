@@ -5,10 +5,9 @@ Everything is looked at outside of the transaction; inside it is made sure that 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.stacks import effective
@@ -233,8 +232,8 @@ def of_leaf(problems: Iterable[Problem], whole: Profile, leaf: Profile) -> list[
         part, rest = found.group(), problem.field[found.end() :]
         own = places.get(part)
         if own is not None:
-            return replace(problem, field=f"{own}{rest}")
-        return replace(problem, field=EXTENDS, reason=f"{_named(found, whole)}: {problem.reason}")
+            return structs.replace(problem, field=f"{own}{rest}")
+        return structs.replace(problem, field=EXTENDS, reason=f"{_named(found, whole)}: {problem.reason}")
 
     return list(dict.fromkeys(map(placed, problems)))
 

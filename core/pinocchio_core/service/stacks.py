@@ -1,9 +1,10 @@
 """The profiles that one builds on, read from the store: as they are, or as they would be after changes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.profile import Base, Profile
@@ -32,8 +33,7 @@ Read = tuple[str, str, str | None]
 """A profile, or one of its labels, that was looked at."""
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """Changes that are not written yet."""
 
     profiles: Mapping[Key, Profile | None] = field(default_factory=dict)

@@ -5,13 +5,12 @@ import itertools
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.archive import ENDING, is_archive, write_archive
@@ -152,14 +151,14 @@ def verify(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge 
     found = _inspected(path, progress=progress, judge=judge)
     if manifest and manifest.content_sha256 != found.content_sha256:
         problems.append(f"the content of {path} is not what its manifest says")
-    return replace(found, problems=(*problems, *found.problems))
+    return structs.replace(found, problems=(*problems, *found.problems))
 
 
 def _inspected(path: Path, *, progress: Progress, judge: Judge | None = None) -> Inspection:
     """What is in a database, or in the one that an archive comes to."""
     with as_database(path) as database:
         found = inspect_database(database, progress=progress, judge=judge)
-    return found if database == path else replace(found, path=path, size_bytes=path.stat().st_size)
+    return found if database == path else structs.replace(found, path=path, size_bytes=path.stat().st_size)
 
 
 def read_manifest(backup: Path) -> Manifest | None:

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from pinocchio_core.domain.profile import Registry
 from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
@@ -32,8 +32,7 @@ Judge = Callable[[bytes], Sequence[Problem]]
 """What the installed plugins have against a stored document."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inspection:
+class Inspection(Struct, frozen=True, kw_only=True):
     """What was found in a database."""
 
     path: Path

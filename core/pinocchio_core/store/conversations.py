@@ -4,11 +4,10 @@ A turn is there from its beginning, so that a user's message is kept whatever be
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.domain.turns import Block, BlockKind
 from pinocchio_core.errors import ConversationNotFound, DatabaseRefused
@@ -249,7 +248,7 @@ def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationSto
             raise DatabaseRefused(
                 f"cannot make {dsn.path}: {error.strerror}", next_step="name another file with --turns-db"
             ) from error
-        dsn = replace(dsn, path=real_path(dsn.path))
+        dsn = structs.replace(dsn, path=real_path(dsn.path))
     database = Database(dsn)
     try:
         _require_ours(database)

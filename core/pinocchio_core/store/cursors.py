@@ -1,7 +1,8 @@
 """How far each webhook has been told of the history: the table `webhook_cursors`."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.feed import Place
@@ -27,8 +28,7 @@ _RESUME = "UPDATE webhook_cursors SET parked = 0, next_at_ms = 0, failing_since_
 _LOSE = "UPDATE webhook_cursors SET seq = max(seq, 1), mark = 'restored'"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WebhookCursor:
+class WebhookCursor(Struct, frozen=True, kw_only=True):
     """Where a webhook is, and how it fares."""
 
     place: Place

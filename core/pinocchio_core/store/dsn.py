@@ -7,10 +7,11 @@ ignore every one of its parameters, so they are parsed here, and an unknown one 
 import difflib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+from msgspec import Struct, field
 
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import SettingsError
@@ -20,8 +21,7 @@ DEFAULT_PARAMETERS = "_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on"
 MAX_BUSY_TIMEOUT_MS = 600_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dsn:
+class Dsn(Struct, frozen=True, kw_only=True):
     """A parsed DSN."""
 
     path: Path | None

@@ -5,12 +5,12 @@ handle would drop SQLite's own locks on it.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Mark:
+
+class Mark(Struct, frozen=True):
     """What a file looked like; two marks differ where it is another file or was written since."""
 
     device: int

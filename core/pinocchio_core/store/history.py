@@ -1,11 +1,10 @@
 """Reading the history: pages of what was done to a profile, and each version of it as it was."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.domain.profile import Profile, decode_profile
 from pinocchio_core.errors import RowUnreadable
@@ -28,8 +27,7 @@ _IS_DEFAULT = (
 AFTER_ALL = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """One change of a profile."""
 
     version: int
@@ -43,7 +41,7 @@ class Revision:
 
     def told(self, labels: Sequence[str]) -> dict[str, Any]:
         """It as JSON, with the labels that point to it; what has no value is left out."""
-        every = vars(self) | {"labels": list(labels) or None}
+        every = structs.asdict(self) | {"labels": list(labels) or None}
         return {name: every[name] for name in _TOLD_ORDER if every[name] is not None}
 
 

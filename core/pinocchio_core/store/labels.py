@@ -1,8 +1,9 @@
 """Labels: names for versions of profiles, and where each of them has pointed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct, structs
 
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.registries import clock_ms
@@ -40,8 +41,7 @@ LOST_LABELS = (
 """The names of labels whose profile, or whose version with its document, is not there."""
 
 
-@dataclass(frozen=True)
-class StoredLabel:
+class StoredLabel(Struct, frozen=True):
     """A label's row."""
 
     registry: str
@@ -64,8 +64,7 @@ class StoredLabel:
         return {"version": self.version, "updated_at_ms": self.updated_at_ms, "updated_by": self.updated_by}
 
 
-@dataclass(frozen=True)
-class LabelMove:
+class LabelMove(Struct, frozen=True):
     """One change of a label."""
 
     version: int | None
@@ -78,7 +77,7 @@ class LabelMove:
 
     def told(self) -> dict[str, Any]:
         """It as JSON; what has no value is left out."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in structs.asdict(self).items() if value is not None}
 
 
 class LabelStore:

@@ -4,10 +4,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.errors import DatabaseRefused, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store import migrations
@@ -47,7 +46,7 @@ def open_database(dsn: Dsn) -> Opened:
         with _refused(dsn.path):
             created = _prepare(dsn, dsn.path)
         path = real_path(dsn.path)
-        dsn = _as_writable(replace(dsn, path=path), path)
+        dsn = _as_writable(structs.replace(dsn, path=path), path)
         if not created:
             _require_ours(dsn, path)
     database = Database(dsn, admit=lambda: _require_current(dsn))
@@ -100,13 +99,13 @@ def _as_writable(dsn: Dsn, path: Path) -> Dsn:
         return dsn
     # a write-ahead log cannot be opened in a folder that cannot be written, unless nobody else writes either
     sealed = {} if os.access(path.parent, os.W_OK) else {"immutable": "1"}
-    return replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro", **sealed})
+    return structs.replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "ro", **sealed})
 
 
 def _require_ours(dsn: Dsn, path: Path) -> None:
     """Raise DatabaseRefused, with the file untouched, where it is not a database of ours or of the original program."""
     sealed = {"immutable": "1"} if dsn.uri_parameters.get("immutable") == "1" else {}
-    probe = Database(replace(dsn, pragmas={}, uri_parameters={"mode": "ro", **sealed}))
+    probe = Database(structs.replace(dsn, pragmas={}, uri_parameters={"mode": "ro", **sealed}))
     try:
         with _refused(path):
             if not dsn.read_only:
@@ -174,7 +173,7 @@ def _require_current(dsn: Dsn) -> None:
     if dsn.path is None:
         return
     _require_ours(dsn, dsn.path)
-    probe = Database(replace(dsn, pragmas={}, uri_parameters={"mode": "ro"}))
+    probe = Database(structs.replace(dsn, pragmas={}, uri_parameters={"mode": "ro"}))
     try:
         with _refused(dsn.path):
             version = migrations.version_of(probe)

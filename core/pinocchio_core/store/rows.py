@@ -1,11 +1,10 @@
 """Rows of the database as values, and values as rows: where documents meet columns."""
 
 import hashlib
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from pinocchio_core.domain.profile import Profile, decode_profile, encode_document
 from pinocchio_core.domain.slugs import trim
@@ -32,8 +31,7 @@ class ListItem(Struct, frozen=True, omit_defaults=True):
     extensions: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Author:
+class Author(Struct, frozen=True):
     """Who writes, through what, and why; kept with every revision."""
 
     actor: str
@@ -45,7 +43,7 @@ class Author:
     def because(self, *reasons: str | None) -> "Author":
         """The same one with the first reason that is more than white space, if there is one."""
         given = next((text for reason in reasons if (text := trim(reason or ""))), None)
-        return self if given is None else replace(self, reason=given)
+        return self if given is None else structs.replace(self, reason=given)
 
 
 class StoredProfile(Struct, frozen=True):

@@ -3,7 +3,6 @@
 Names are read as bytes, so that not even a row whose slug is no text stops a page.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 from zlib import crc32
@@ -37,8 +36,7 @@ Key = tuple[str, str]
 """A registry's slug and a profile's, or `REGISTRY_ITSELF`."""
 
 
-@dataclass(frozen=True)
-class RowState:
+class RowState(Struct, frozen=True, dict=True):
     """What is wrong with one version of a row."""
 
     kind: str

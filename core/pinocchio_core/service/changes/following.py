@@ -9,9 +9,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from pinocchio_core.errors import HistoryReset, ListenersFull, PinocchioError
 from pinocchio_core.store.feed import EVERYTHING, Change, ChangeFeed, Place, Wanted, parse_place
@@ -43,8 +44,7 @@ class Outlet(Protocol):
         """End."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True, dict=True):
     """Changes with their encoding."""
 
     told: list[tuple[Change, bytes]]

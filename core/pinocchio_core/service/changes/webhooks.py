@@ -10,13 +10,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pinocchio_core.errors import HistoryReset, PinocchioError
 from pinocchio_core.service.changes.endpoints import Endpoint
@@ -209,7 +208,7 @@ class Webhooks:
             log.error("webhook %s is given up until a server starts again: %s", endpoint.name, reason)
         elif not before.attempts:
             log.warning("webhook %s is tried again: %s", endpoint.name, reason)
-        return replace(
+        return structs.replace(
             before,
             attempts=before.attempts + 1,
             failing_since_ms=since_ms,

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from pinocchio_core.domain import paths
 from pinocchio_core.domain.slugs import shown
@@ -24,8 +25,7 @@ CHOICE: Final = ("ai-chat", "ai-api-type")
 log = logging.getLogger("pinocchio.chat")
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineChoice:
+class EngineChoice(Struct, frozen=True, kw_only=True):
     """What the operator says of engines."""
 
     name: str = DEFAULT_ENGINE

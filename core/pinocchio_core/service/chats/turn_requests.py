@@ -1,7 +1,8 @@
 """What is asked of a turn, and the rules under which turns run."""
 
 import secrets
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pinocchio_core.service.access.callers import ANYBODY, Caller
 from pinocchio_core.service.chats.admission import Admission
@@ -12,8 +13,7 @@ from pinocchio_core.service.targets import Target
 from pinocchio_core.store.conversations import FOR_EVER, Retention
 
 
-@dataclass(frozen=True, kw_only=True)
-class TurnRules:
+class TurnRules(Struct, frozen=True, kw_only=True):
     """What the operator says of turns."""
 
     admission: Admission
@@ -24,8 +24,7 @@ class TurnRules:
     """How long conversations are kept; looked after now and then, behind a turn."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChatTarget:
+class ChatTarget(Struct, frozen=True, kw_only=True):
     """What a request says outside its body."""
 
     target: Target
@@ -41,8 +40,7 @@ class ChatTarget:
     """Who asks."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """A turn that may begin: everything about it that could be wrong was found right."""
 
     conv_id: str

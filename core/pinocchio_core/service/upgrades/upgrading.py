@@ -1,7 +1,6 @@
 """Carrying the configs of stored profiles over to the installed versions of middlewares, one revision a profile."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import msgspec
 from msgspec import Struct, structs
@@ -106,7 +105,9 @@ class Upgrading:
                 return plan and plan[0]
             upgraded, request = plan
             try:
-                outcome = service.write("update", _target(row), request, author=replace(author, reason=upgraded.reason))
+                outcome = service.write(
+                    "update", _target(row), request, author=structs.replace(author, reason=upgraded.reason)
+                )
             except VersionConflict:
                 found = self._scan.profile((row.registry, row.slug))
             except PinocchioError as error:

@@ -4,9 +4,10 @@ import heapq
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct, field
 
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.store.revisions import REGISTRY_ITSELF
@@ -19,8 +20,7 @@ MAX_NAMED: Final = 20
 log = logging.getLogger("pinocchio.store")
 
 
-@dataclass(frozen=True)
-class RegistryFindings:
+class RegistryFindings(Struct, frozen=True):
     """What is known of the rows of one registry."""
 
     states: Mapping[str, RowState] = field(default_factory=dict)
