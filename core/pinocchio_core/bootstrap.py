@@ -3,6 +3,7 @@
 import importlib.metadata
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,8 +113,9 @@ class Program(Struct, frozen=True, kw_only=True):
             self.presence.close()
 
 
+@cache
 def version() -> str:
-    """The version of the installed distribution."""
+    """The version of the installed distribution, which takes a millisecond to find."""
     try:
         return importlib.metadata.version(BUILT_IN)
     except importlib.metadata.PackageNotFoundError:

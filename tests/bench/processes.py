@@ -190,6 +190,7 @@ class Lab:
         ready: bytes = b"",
     ) -> Running:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINOCCHIO_")}
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # a checkout would be compiled at each start, a wheel never is
         environment = inherited | dict(environment or {})
         with self.cores.measured():
             began = time.perf_counter()
