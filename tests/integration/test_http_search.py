@@ -97,3 +97,27 @@ def test_total_follows_what_another_server_writes(tmp_path, opened):
         assert total(ours) == "2"
         assert theirs.delete(f"{PROFILES}/b").status == 204
         assert total(ours) == "1"
+
+
+def test_a_page_that_was_asked_for_before_shows_what_another_server_wrote_since(opened, tmp_path):
+    path = tmp_path / "profiles.db"
+    paths = [f"{PROFILES}?limit=5", f"{PROFILES}?limit=5&q=new", f"{PROFILES}?limit=5&label=live"]
+    with opened(path) as one, opened(path) as other:
+        shown = {path: [one.get(path).body] for path in paths}
+        for method, sent_to, document in (
+            ("POST", PROFILES, {"slug": "x", "description": "new"}),
+            ("POST", PROFILES, {"slug": "y"}),
+            ("PATCH", f"{PROFILES}/x", {"description": "newer"}),
+            ("POST", f"{PROFILES}/x/default", {}),
+            ("PUT", f"{PROFILES}/y/labels/live", {"version": 1}),
+            ("DELETE", f"{PROFILES}/y?force=true", None),
+        ):
+            assert other.request(method, sent_to, document).status in (200, 201, 204)
+            for path, bodies in shown.items():
+                answer = one.get(path)
+                assert (answer.body, answer.headers["x-total-count"]) == (
+                    other.get(path).body,
+                    str(len(answer.json)),
+                )
+                bodies.append(answer.body)
+    assert [len(set(bodies)) for bodies in shown.values()] == [6, 4, 2]

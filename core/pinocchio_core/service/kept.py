@@ -13,7 +13,10 @@ V = TypeVar("V")
 class Kept(Generic[V]):
     """Values by what they were made from; the least recently used goes where there are too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_KEPT, *, fits: Callable[[V], bool] = lambda _: True) -> None:
+        """`most` values are kept, each of which `fits`."""
+        self._most = most
+        self._fits = fits
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, V] = OrderedDict()
 
@@ -24,8 +27,10 @@ class Kept(Generic[V]):
                 self._kept.move_to_end(key)
                 return self._kept[key]
         made = make()
+        if not self._fits(made):
+            return made
         with self._lock:
             kept = self._kept.setdefault(key, made)
-            while len(self._kept) > MAX_KEPT:
+            while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return kept

@@ -15,6 +15,9 @@ from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.scan import QUARANTINED
 from pinocchio_core.store.store import Store
 
+PAGES, PAGE_BYTES = 16, 256 * 1024
+"""How many pages are kept, and how long each may be."""
+
 
 class ProfileService:
     """Profiles as they are stored."""
@@ -24,6 +27,8 @@ class ProfileService:
         self._health = health
         self._totals: Kept[int] = Kept()
         """How many profiles a registry has in one of its versions; to count very many takes longer than a page."""
+        self._pages: Kept[Page] = Kept(PAGES, fits=lambda page: len(page.document) <= PAGE_BYTES)
+        """Those asked for last: one that has the same entity tag is the same page."""
         self.default_registry = default_registry
 
     def read(self, target: Target) -> StoredProfile:
@@ -78,6 +83,10 @@ class ProfileService:
 
     def list(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
         """The profiles of a registry that are wanted, by slug; its slug and head are from `head`."""
+        seen = (registry, self.list_etag(registry, head, wanted), wanted, self._store.database.tally.reopened)
+        return self._pages.get(seen, lambda: self._page(registry, head, wanted))
+
+    def _page(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
         if wanted.limit is not None and wanted.takes_all:
             seen = (registry, head, self._store.database.tally.reopened)
             wanted = structs.replace(wanted, total=self._totals.get(seen, lambda: self._store.profiles.count(registry)))

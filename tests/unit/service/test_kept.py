@@ -26,3 +26,10 @@ def test_what_could_not_be_made_is_tried_again():
             continue
         raise AssertionError
     assert kept.get("a", lambda: 1) == 1
+
+
+def test_what_does_not_fit_is_made_each_time():
+    kept, made = Kept(2, fits=lambda value: value < 2), []
+    for key in (1, 2, 1, 2):
+        assert kept.get(key, lambda key=key: made.append(key) or key) == key
+    assert made == [1, 2, 2]
