@@ -12,14 +12,17 @@ from databases import DOCUMENT, Filled
 from processes import Lab, Running
 
 GET, NOT_MODIFIED, PAGE, LIST, SCHEMAS = "GET one", "304", "page of 100", "full list", "schemas"
+AGAIN = "the same page again"
+"""A page that ours has kept; `PAGE` asks ours for another one each time, which is made."""
 CREATE, PATCH, RESOLVE, EXPLAIN, CHAT = "create", "PATCH", "resolve", "resolve, explained", "chat"
-OPERATIONS = (GET, NOT_MODIFIED, PAGE, LIST, SCHEMAS, CREATE, PATCH, RESOLVE, EXPLAIN, CHAT)
+OPERATIONS = (GET, NOT_MODIFIED, PAGE, AGAIN, LIST, SCHEMAS, CREATE, PATCH, RESOLVE, EXPLAIN, CHAT)
 OURS, GRANIAN, FASTAPI, FLASK, DATASETTE = "pinocchio", "pinocchio, granian", "FastAPI", "Flask", "Datasette"
 PEERS = (FASTAPI, FLASK, DATASETTE)
 PROFILES = "/api/chat/profiles"
 SCHEMA_PATH = "/api/chat/schemas/middlewares"
 DESCRIPTION = json.dumps({"description": DOCUMENT["description"] + " %016d"})
 FLASK_THREADS = 4
+PAGE_SIZE = 100
 ITEM = ("slug", "version", "display_name", "description", "runtime", "extensions")
 """What Datasette shows of a profile in a list."""
 
@@ -58,6 +61,13 @@ def _shuffled(filled: Filled, template: str, headers: Mapping[str, str] | None =
     return [(template % slug, (headers or {}).get(slug, "")) for slug in slugs]
 
 
+def pages(filled: Filled) -> list[tuple[str, str]]:
+    """A target for every page of 100, wherever it begins; for the first one where there are fewer profiles."""
+    begins = filled.slugs[: -PAGE_SIZE - 1] or [""]
+    random.Random(1).shuffle(begins)  # noqa: S311  no secret
+    return [(f"{PROFILES}?limit={PAGE_SIZE}&after={slug}", "") for slug in begins]
+
+
 def _posted(body: str, status: int = 200) -> dict[str, Any]:
     return {"method": "POST", "body": body, "status": status}
 
@@ -71,7 +81,8 @@ def _requests_of_ours(filled: Filled, _: Path) -> Requests:
     return {
         GET: Request(targets=_shuffled(filled, one)),
         NOT_MODIFIED: Request(targets=conditional, job={"status": 304}),
-        PAGE: Request(targets=[(f"{PROFILES}?limit=100", "")]),
+        PAGE: Request(targets=pages(filled)),
+        AGAIN: Request(targets=[(f"{PROFILES}?limit=100", "")]),
         LIST: Request(targets=[(PROFILES, "")]),
         SCHEMAS: Request(targets=[(SCHEMA_PATH, "")]),
         CREATE: Request(targets=[(PROFILES, "")], job=_posted(json.dumps(DOCUMENT | {"slug": "c%016d"}), 201)),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contenders import (
+    AGAIN,
     CHAT,
     CONTENDERS,
     CREATE,
@@ -139,6 +140,7 @@ def _goals(base: Samples) -> list[Figure]:
         rate("GET one", one, static, bytes_of_it, 0.95),
         rate("304", key(NOT_MODIFIED, OURS), one, "GET one", 1.0),
         rate("page of 100", key(PAGE, OURS), key(PAGE, STATIC), bytes_of_it, 0.5),
+        rate(AGAIN, key(AGAIN, OURS), key(PAGE, STATIC), bytes_of_it, 0.5),
         rate("full list", key(LIST, OURS), key(LIST, STATIC), bytes_of_it, None),
         rate(f"GET {SCHEMA_PATH}", key(SCHEMAS, OURS), key(SCHEMAS, STATIC), bytes_of_it, 0.95),
         rate("PATCH with history", key(PATCH, OURS), key(PATCH, COMMITS), "raw commits of such a row", 0.35),

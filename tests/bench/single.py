@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from contenders import pages
 from databases import DOCUMENT, REGISTRY, RUNTIME, Filled, fill
 from figures import Figure, Sample, Samples, Target, figure, interleaved
 from processes import Lab, Running, others_cpu
@@ -43,7 +44,8 @@ def reads(lab: Lab, size: Size, few: Filled, some: Filled, many: Filled, body: b
         "304": loaded(lab, size, servers[1], known, status=304),
         "one of few": loaded(lab, size, servers[0], shuffled(few)),
         "one of many": loaded(lab, size, servers[2], shuffled(many)),
-        "page": loaded(lab, size, servers[1], page),
+        "page": loaded(lab, size, servers[1], pages(some)),
+        "page again": loaded(lab, size, servers[1], page),
         "static page": loaded(lab, size, static_page, [("/", "")]),
         "models": loaded(lab, size, models, [("/", "")]),
     }
@@ -70,7 +72,8 @@ def read_figures(samples: Samples, size: Size) -> list[Figure]:
             f"GET one of {size.many:,}", "one of many", "one of few", "GET one of 10", Target(relation="≥", bound=0.75)
         ),
         rate("304 of 1,000", "304", "one of some", "GET one of 1,000", Target(relation="≥", bound=1.0)),
-        rate("page of 100", "page", "models", "the same page of Peewee models", Target(relation="≥", bound=20)),
+        rate("page of 100", "page", "models", "such a page of Peewee models", Target(relation="≥", bound=20)),
+        rate("the same page again", "page again", "models", "those models", Target(relation="≥", bound=20)),
         rate("a static page of that size", "static page", "models", "those models: what any page can reach", None),
         figure(
             samples,
