@@ -30,7 +30,7 @@ def measured(lab: Lab, plan: Plan) -> tuple[list[Figure], Samples]:
     """The figures, and the samples they are made of."""
     answer = lab.folder / "answer.json"
     answer.write_text(json.dumps({"reply": "x" * 600}))
-    bare = lab.reference("static", answer)
+    bare = lab.reference("here", answer)
     kept = lab.pinocchio(plan.filled.path)
     in_memory = lab.pinocchio(plan.filled.path, "--turns-db", ":memory:")
     one = {"method": "POST", "body": PROMPT, "connections": 1}

@@ -38,7 +38,8 @@ from growth import Files, Plan, by_clients, by_processes, by_size, key, loaded, 
 from processes import Lab, Running, others_cpu
 
 STATIC, DICTIONARY, COMMITS = "bare Falcon, static", "bare Falcon, dictionary", "raw commits"
-REFERENCES = (STATIC, DICTIONARY, COMMITS)
+HERE = "static, this server"
+REFERENCES = (STATIC, HERE, DICTIONARY, COMMITS)
 WRITES = (CREATE, PATCH, RESOLVE, EXPLAIN, CHAT)
 """Asked of a server whose entity tags nobody needs; `resolve` and chats only so that servers share the memory."""
 
@@ -102,7 +103,8 @@ def of_references(lab: Lab, plan: Plan, files: Files, filled: Filled) -> dict[st
     for operation in (GET, PAGE, LIST, SCHEMAS):
         bytes_of_it = lab.folder / f"{operation}.json"
         bytes_of_it.write_bytes(lab.answer(server, requests[operation].targets[0][0]))
-        subjects[key(operation, STATIC)] = _static(lab, plan, bytes_of_it)
+        for name, kind in ((STATIC, "static"), (HERE, "here")):
+            subjects[key(operation, name)] = _static(lab, plan, kind, bytes_of_it)
     server.stop()
     dictionary = lab.reference("dict", path)
     subjects[key(GET, DICTIONARY)] = loaded(lab, dictionary, requests[GET], plan.sample_s)
@@ -116,8 +118,8 @@ def of_references(lab: Lab, plan: Plan, files: Files, filled: Filled) -> dict[st
     return subjects | {key(PATCH, COMMITS): commits}
 
 
-def _static(lab: Lab, plan: Plan, body: Path) -> Callable[[], Sample]:
-    server: Running = lab.reference("static", body)
+def _static(lab: Lab, plan: Plan, kind: str, body: Path) -> Callable[[], Sample]:
+    server: Running = lab.reference(kind, body)
     return loaded(lab, server, Request(targets=[("/", "")]), plan.sample_s)
 
 
@@ -137,6 +139,7 @@ def _goals(base: Samples) -> list[Figure]:
     tail = {"value": (key(PATCH, OURS), "p99_ms"), "reference": (key(PATCH, OURS), "median_ms")}
     return [
         rate("a dictionary on the same route, bare Falcon", key(GET, DICTIONARY), static, bytes_of_it, None),
+        rate("a static answer, this server", key(GET, HERE), static, bytes_of_it, None),
         rate("GET one", one, static, bytes_of_it, 0.95),
         rate("304", key(NOT_MODIFIED, OURS), one, "GET one", 1.0),
         rate("page of 100", key(PAGE, OURS), key(PAGE, STATIC), bytes_of_it, 0.5),

@@ -1,6 +1,7 @@
-"""What the server is compared with: a bare Falcon app under the same server class with the same threads.
+"""What the server is compared with: a bare Falcon app under waitress as it is, with as many threads.
 
 `reference.py static THREADS FILE` answers GET and POST / with the bytes of FILE, after reading a body;
+`reference.py here THREADS FILE` does so under this project's own server;
 `reference.py dict THREADS DATABASE` answers GET /api/chat/profiles/SLUG from a dictionary in memory;
 `reference.py select THREADS DATABASE` answers GET /api/chat/profiles/SLUG with the stored document;
 `reference.py models THREADS DATABASE` answers GET / with the server's page of 100, built from models.
@@ -17,6 +18,7 @@ from typing import Any
 
 import falcon
 import peewee
+import waitress
 
 from pinocchio_core.settings import Address
 from pinocchio_core.web.listening import bind
@@ -125,13 +127,17 @@ def main(kind: str, threads: str, argument: str) -> None:
         kept = Dictionary(argument) if kind == "dict" else Select(argument)
         app.add_route("/api/chat/profiles/{slug}", kept)
     else:
-        app.add_route("/", Static(Path(argument).read_bytes()) if kind == "static" else Models(argument))
+        app.add_route("/", Models(argument) if kind == "models" else Static(Path(argument).read_bytes()))
     sockets = bind(Address(host="127.0.0.1", port=0))
-    server = Server(app, sockets, threads=int(threads))
-    signal.signal(signal.SIGTERM, lambda *_: server.stop())
     sys.stdout.write(f"http://127.0.0.1:{sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    server.run()
+    if kind == "here":
+        server = Server(app, sockets, threads=int(threads))
+        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        server.run()
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        waitress.serve(app, sockets=sockets, threads=int(threads), connection_limit=1000, asyncore_use_poll=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def reads(lab: Lab, size: Size, few: Filled, some: Filled, many: Filled, body: b
     (lab.folder / "page.json").write_bytes(_page_of(some))
     static = lab.reference("static", lab.folder / "static.json")
     static_page = lab.reference("static", lab.folder / "page.json")
+    here = lab.reference("here", lab.folder / "static.json")
     select = lab.reference("select", some.path)
     models = lab.reference("models", some.path)
     servers = [lab.pinocchio(filled.path) for filled in (few, some, many)]
@@ -39,6 +40,7 @@ def reads(lab: Lab, size: Size, few: Filled, some: Filled, many: Filled, body: b
     known = [(f"{PROFILES}/{s}", f"If-None-Match: {e}\r\n") for s, e in zip(some.slugs, some.etags, strict=False)]
     subjects = {
         "static": loaded(lab, size, static, [("/", "")]),
+        "here": loaded(lab, size, here, [("/", "")]),
         "select": loaded(lab, size, select, shuffled(some)),
         "one of some": loaded(lab, size, servers[1], shuffled(some)),
         "304": loaded(lab, size, servers[1], known, status=304),
@@ -66,7 +68,8 @@ def read_figures(samples: Samples, size: Size) -> list[Figure]:
     static = "static answer of that size, bare Falcon"
     return [
         rate("GET one of 1,000", "one of some", "static", static, Target(relation="≥", bound=0.90)),
-        rate("a bare SELECT of 1,000", "select", "static", f"{static}: what any GET can reach", None),
+        rate("a static answer, this server", "here", "static", static, None),
+        rate("a bare SELECT of 1,000", "select", "static", static, None),
         rate("GET one of 1,000", "one of some", "select", "a bare SELECT, no checks", None),
         rate(
             f"GET one of {size.many:,}", "one of many", "one of few", "GET one of 10", Target(relation="≥", bound=0.75)

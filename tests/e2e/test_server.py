@@ -100,7 +100,7 @@ def test_connection_survives_answers_without_body(server, ask):
 
 
 def test_waitress_still_closes_after_304_by_itself():
-    """Once this fails, waitress keeps such connections: drop `KeepAliveTask` from web/connections.py."""
+    """Once this fails, waitress keeps such connections: drop `set_close_on_finish` from web/tasks.py."""
     script = """
 import http.client, threading, waitress.server
 def app(environ, start_response):

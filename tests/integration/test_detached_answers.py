@@ -257,6 +257,19 @@ def test_who_makes_a_whole_answer_can_ask_whether_the_client_is_there(site, send
     assert site.noticed.wait(DEADLINE_S)
 
 
+@pytest.mark.parametrize("leave", [socket.socket.close, lambda client: client.shutdown(socket.SHUT_WR)])
+def test_a_client_that_goes_before_anybody_asks_is_not_there(site, send, leave):
+    leave(send(GET % b"/whole"))
+    assert site.noticed.wait(DEADLINE_S)
+
+
+def test_a_client_that_only_ends_what_it_sends_gets_its_answer_where_nobody_asks(send):
+    for _ in range(50):  # it may be noticed before, while and after the answer is made
+        client = send(GET % b"/other")
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client).endswith(b"\r\n\r\nok")
+
+
 def test_a_client_that_is_watched_keeps_its_connection_and_its_next_requests(site, send):
     client = send(GET % b"/whole?short" + (GET % b"/other") * 2)
     received = b""

@@ -1,37 +1,27 @@
-"""What waitress does otherwise than this server wants it, as subclasses of its own parts.
+"""Connections of waitress, otherwise than its own.
 
-- It closes the connection after every 204 and 304; here it stays open (a 304 is then as fast as a 200).
-- Its own errors, sent before the app is called, are plain text; here they are problem documents.
 - After an error it closes at once, and a client that is still sending sees a reset instead of the answer; here the
   rest is read and thrown away for a while (RFC 9112, section 9.6).
-- An answer holds its thread to the end; here it may go on without one (`outlets`).
 - A client that goes while its answer is made is not noticed; here it is, once somebody has asked whether it is there.
 - A target or a length that Python refuses to parse ends the connection without an answer; here it is a 400.
+- After each answer a byte through a pipe wakes the loop, to listen to the client again; here it has gone on listening,
+  and is woken where it has something to do.
 """
 
-import secrets
 import socket
 import time
-from http import HTTPStatus
+from contextlib import suppress
 from typing import Any
 
-import msgspec
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import InternalServerError
 
-from pinocchio_core.domain import limits
-from pinocchio_core.errors import BodyTooLarge
-from pinocchio_core.web.browsers import SECURITY_HEADERS
-from pinocchio_core.web.errors import PROBLEM_JSON, plain_problem, problem_of
-from pinocchio_core.web.outlets import DETACH, ChannelOutlet
+from pinocchio_core.web.outlets import ChannelOutlet
+from pinocchio_core.web.tasks import Detached, KeepAliveTask, ProblemTask
 
 LINGER_S = 10
 LINGER_BYTES = 128 * 1024 * 1024
-
-
-class Detached(BaseException):
-    """Ends the task of a request whose answer goes on; no `Exception`, because waitress takes those for failures."""
 
 
 class RequestParser(HTTPRequestParser):
@@ -48,77 +38,6 @@ class RequestParser(HTTPRequestParser):
             raise ParsingError("the request target or the Content-Length cannot be read") from error
 
 
-class KeepAliveTask(WSGITask):
-    """A request to the app."""
-
-    _detached = False
-
-    def set_close_on_finish(self) -> None:
-        """Close after this answer, unless all there is against it is that the answer has no body."""
-        asked = str(self.request.headers.get("CONNECTION", "")).lower()
-        if self.has_body or self.wrote_header or self.version != "1.1" or asked == "close" or self._stopping:
-            super().set_close_on_finish()
-
-    def get_environment(self) -> dict[str, Any]:
-        """The WSGI environment, with the path as it was sent: waitress would fold slashes at its beginning."""
-        environ: dict[str, Any] = super().get_environment()
-        if self.request.path.startswith("//"):
-            environ["PATH_INFO"] = self.request.path
-        environ[DETACH] = self.detach
-        return environ
-
-    def detach(self, *, heartbeat: bytes, endless: bool) -> ChannelOutlet:
-        """Send the header; the rest of the answer is what is written to the outlet, and this task ends without it."""
-        self.write(b"")
-        outlet = ChannelOutlet(self.channel, chunked=self.chunked_response, heartbeat=heartbeat, endless=endless)
-        self.channel.outlet = outlet
-        self._detached = True
-        self.channel.server.pull_trigger()  # to watch the socket from now on
-        return outlet
-
-    def finish(self) -> None:
-        """End the answer, unless it goes on."""
-        if self._detached:
-            raise Detached
-        super().finish()
-
-    def build_response_header(self) -> bytes:
-        """The header, which says so where the server is about to stop."""
-        if self._stopping:
-            self.set_close_on_finish()
-        header: bytes = super().build_response_header()
-        return header
-
-    @property
-    def _stopping(self) -> bool:
-        return bool(getattr(self.channel.server, "stopping", False))
-
-
-class ProblemTask(ErrorTask):
-    """A request that waitress refuses by itself."""
-
-    def execute(self) -> None:
-        """Answer with a problem document and close."""
-        error = self.request.error
-        status = HTTPStatus(error.code)
-        request_id = secrets.token_hex(8)
-        if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            document = problem_of(BodyTooLarge(limits.MAX_BODY_BYTES))
-        else:
-            document = plain_problem(status, status.phrase.lower(), str(error.body))
-        body = msgspec.json.encode(document | {"request_id": request_id})
-        self.status = f"{status.value} {status.phrase}"
-        self.response_headers += [
-            ("Content-Type", PROBLEM_JSON),
-            ("X-Request-Id", request_id),
-            *SECURITY_HEADERS.items(),
-        ]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.channel.linger = True
-        self.write(body)
-
-
 class Channel(HTTPChannel):
     """A connection."""
 
@@ -127,36 +46,79 @@ class Channel(HTTPChannel):
     error_task_class = ProblemTask
     linger = False
     requests: list[Any]
+    current_outbuf_count: int
     outlet: ChannelOutlet | None = None
     """Where the rest of an answer comes from whose task has ended."""
     _watched = False
     """Whether the one that makes the answer asks if the client is there."""
+    _listened = False
+    """Whether the loop tells of bytes of the client, as long as it waits."""
+    _ended = False
+    """Whether the client has sent all it had to send, and may wait for answers."""
+    _held: list[bytes] | None = None
+    _sending = False
+    """Whether a thread sends what it has, so that the loop need not."""
     _lingering_until: float | None = None
     _lingered_bytes = 0
 
     def readable(self) -> bool:
-        """Whether bytes of the client are wanted."""
+        """Whether the loop is to tell of bytes of the client, now that it is about to wait.
+
+        That is so while a request is being answered too, of which the next one may come. `_listened` is false while it
+        is being decided, so that `service`, which ends an answer meanwhile, wakes the loop rather once too often.
+        """
+        self._listened = False
+        self._listened = wanted = self._wants_bytes()
+        return wanted
+
+    def _wants_bytes(self) -> bool:
         if self._lingering_until is not None:
             return True
         if self.will_close or self.close_when_flushed:
             return False
-        watched = self._watched and len(self.requests) == 1 and not self.total_outbufs_len
-        return self.outlet is not None or watched or bool(super().readable())
+        if self.outlet is not None:
+            return True
+        if len(self.requests) == 1 and not self._ended:
+            return self._watched or not self.total_outbufs_len or self._sending
+        return bool(super().readable())
+
+    def writable(self) -> bool:
+        """Whether the loop is to send what is left; not where a thread is just doing so."""
+        return not self._sending and bool(super().writable())
 
     def handle_read(self) -> None:
         """Take bytes of the client; throw them away while lingering, and where no further request is answered."""
         if self.outlet is not None:
             self._look_for_end()
-            return
-        if self._lingering_until is None:
+        elif self._lingering_until is not None:
+            self._throw_away()
+        elif self.requests and not self._watched:
+            self._read_ahead()
+        else:
             super().handle_read()
+
+    def _read_ahead(self) -> None:
+        """Take the next request before this one is answered; a client that has sent its last one still wants that."""
+        try:
+            data = self.socket.recv(self.adj.recv_bytes)
+        except BlockingIOError:
             return
+        except OSError:
+            super().handle_close()
+            return
+        if data:
+            self.last_activity = time.time()
+            self.received(data)
+        else:
+            self._ended = True
+
+    def _throw_away(self) -> None:
         try:
             received = len(self.recv(self.adj.recv_bytes))
         except OSError:
             received = 0
         self._lingered_bytes += received
-        if not received or self._lingered_bytes > LINGER_BYTES or time.monotonic() > self._lingering_until:
+        if not received or self._lingered_bytes > LINGER_BYTES or time.monotonic() > (self._lingering_until or 0):
             super().handle_close()
 
     def _look_for_end(self) -> None:
@@ -167,12 +129,91 @@ class Channel(HTTPChannel):
 
     def service(self) -> None:
         """Answer one request, or begin to."""
+        request = self.requests[0]
         try:
-            super().service()
+            goes_on = self._answer(request)
         except Detached:
             return
         finally:
             self._watched = False
+        if goes_on:
+            self._to_next(request)
+        else:
+            self._drop_requests()
+        self.last_activity = time.time()
+        if self.total_outbufs_len or self.will_close or not (goes_on and (self._listened or self.requests)):
+            self.server.pull_trigger()
+
+    def _answer(self, request: Any) -> bool:
+        """Whether more requests may follow."""
+        task = (self.error_task_class if request.error else self.task_class)(self, request)
+        if not self.connected:
+            return False
+        try:
+            task.service()
+        except ClientDisconnected:
+            self.logger.info("client disconnected while %s was answered", request.path)
+            return False
+        except Exception:
+            self.logger.exception("failed to answer %s", request.path)
+            if not task.wrote_header:
+                self._fail(request)
+            return False
+        return not task.close_on_finish
+
+    def _fail(self, request: Any) -> None:
+        request.error = InternalServerError("the server failed to make an answer; its log says why")
+        with suppress(ClientDisconnected):
+            self.error_task_class(self, request).service()
+
+    def _to_next(self, request: Any) -> None:
+        """Leave an answered request behind, and have the next one answered, where it has come already."""
+        if len(self.requests) > 1:
+            self._flush_outbufs_below_high_watermark()
+        if self.current_outbuf_count > 0:
+            self.current_outbuf_count = self.adj.outbuf_high_watermark  # buffers are not shared by answers
+        request.close()
+        with self.requests_lock:
+            self.requests.pop(0)
+            if self.connected and self.requests:
+                self.server.add_task(self)
+            elif self.connected and self._awaits_continue():
+                self.send_continue()
+
+    def _awaits_continue(self) -> bool:
+        coming = self.request
+        return coming is not None and coming.expect_continue and coming.headers_finished and not self.sent_continue
+
+    def _drop_requests(self) -> None:
+        with self.requests_lock:
+            self.close_when_flushed = True
+            for request in self.requests:
+                request.close()
+            self.requests = []
+
+    def hold(self) -> None:
+        """Keep what is written, until `release` sends it in one piece."""
+        self._held = []
+
+    def release(self) -> None:
+        """Send what was kept, or as much of it as the socket takes now; the loop sends the rest."""
+        held, self._held = self._held, None
+        if not held:
+            return
+        self._sending = not self.total_outbufs_len
+        try:
+            super().write_soon(b"".join(held))
+        finally:
+            self._sending = False
+        if self.total_outbufs_len:
+            self.server.pull_trigger()
+
+    def write_soon(self, data: bytes) -> int:
+        """Send bytes, or as many as the socket takes now; the loop sends the rest."""
+        if self._held is None:
+            return int(super().write_soon(data))
+        self._held.append(data)
+        return len(data)
 
     def outlet_closed(self) -> None:
         """The answer that went on without its task has ended, and with it the connection.
@@ -180,11 +221,7 @@ class Channel(HTTPChannel):
         It lingers, so that what the client may have sent behind its request does not take the answer from it.
         """
         self.linger = True
-        with self.requests_lock:
-            self.close_when_flushed = True
-            for request in self.requests:
-                request.close()
-            self.requests = []
+        self._drop_requests()
         self.outlet = None
         self.last_activity = time.time()
         if self.connected:
@@ -195,7 +232,7 @@ class Channel(HTTPChannel):
         if not self._watched:
             self._watched = True
             self.server.pull_trigger()
-        return not self.connected
+        return self._ended or not self.connected
 
     def handle_close(self) -> None:
         """Close, or after an error first let the client finish sending."""
