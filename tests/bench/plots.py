@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from peers import REFERENCES
 from report import median
 
-COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999", "#D5C711", "#000000")
-MARKS = ("o", "s", "^", "D", "v", "x", "+", "*")
+COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999", "#882255", "#D5C711", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "x", "1", "+", "*")
 SUBJECTS = (*(contender.name for contender in CONTENDERS), *REFERENCES)
 STYLE = dict(zip(SUBJECTS, zip(COLOURS, MARKS, strict=True), strict=True))
 SWEPT = (GET, PAGE, PATCH)
