@@ -18,6 +18,20 @@ import pytest
 
 DEADLINE_S = 60
 """How long anything may take before a test gives up; nothing here measures time."""
+SLOW = """
+import pathlib, time
+from pinocchio_core.plugin import hookimpl
+
+@hookimpl
+def pinocchio_validate_profile(profile):
+    if profile.slug.startswith("slow"):
+        folder = pathlib.Path(profile.description)
+        (folder / f"{profile.slug}-entered").touch()
+        deadline = time.monotonic() + 60
+        while not (folder / "released").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+    return ()
+"""
 
 
 @dataclass(frozen=True)
@@ -242,3 +256,30 @@ def distribution():
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def slow_plugin(distribution):
+    """Install `acme_slow` into a folder: it holds every profile named slow… until its description's folder says so.
+
+    The description is the path of a folder: `{slug}-entered` is there once it holds one, `released` lets it go.
+    """
+    return lambda folder: distribution(folder, "acme_slow", SLOW)
+
+
+@pytest.fixture(scope="session")
+def shell_at(environment):
+    """Run a command line with bash as a document has it, only its port replaced: `shell_at(server, text, *options)`."""
+
+    def run_at(server, text, *options):
+        return subprocess.run(
+            ["bash", "-o", "pipefail", *options, "-c", text.replace("localhost:8080", f"localhost:{server.port}")],
+            cwd=server.cwd,
+            env=environment(server.cwd),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run_at

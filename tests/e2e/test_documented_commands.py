@@ -4,7 +4,6 @@ import itertools
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +25,7 @@ def chapters(blocks):
 
 
 @pytest.fixture
-def follow(environment):
+def follow(shell_at):
     """Run the commands of blocks, in their order; returns what each prints, which is looked at where they say it."""
 
     def run_blocks(server, blocks):
@@ -37,15 +36,7 @@ def follow(environment):
                 missing = [line for line in text.splitlines() if not any(map(shaped(line).fullmatch, lines))]
                 assert not missing, printed[-1]
                 continue
-            ran = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", text.replace("localhost:8080", f"localhost:{server.port}")],
-                cwd=server.cwd,
-                env=environment(server.cwd),
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
+            ran = shell_at(server, text, "-eu")
             assert ran.returncode == 0, (text, ran.stdout, ran.stderr)
             printed.append(ran.stdout)
         return printed

@@ -83,20 +83,12 @@ def server(request, serving, tmp_path_factory):
 
 
 @pytest.fixture
-def shell(server, environment):
+def shell(server, shell_at):
     """Run a command as it stands in the runbook, only its port replaced; returns what it prints."""
     need("bash", "curl", "jq")
 
     def run_command(command):
-        ran = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command.replace("localhost:8080", f"localhost:{server.port}")],
-            cwd=server.cwd,
-            env=environment(server.cwd),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ran = shell_at(server, command)
         assert (ran.returncode, ran.stderr) == (0, "")
         return ran.stdout
 

@@ -7,20 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 PROFILES = "/api/chat/profiles"
-SLOW = """
-import pathlib, time
-from pinocchio_core.plugin import hookimpl
-
-@hookimpl
-def pinocchio_validate_profile(profile):
-    if profile.slug.startswith("slow"):
-        folder = pathlib.Path(profile.description)
-        (folder / f"{profile.slug}-entered").touch()
-        deadline = time.monotonic() + 60
-        while not (folder / "released").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-    return ()
-"""
 SLOW_TO_SHUT_DOWN = """
 import pathlib, time
 from pinocchio_core.plugin import hookimpl
@@ -35,9 +21,9 @@ def pinocchio_shutdown():
 
 
 @pytest.fixture
-def with_slow_plugin(serving, distribution, tmp_path):
+def with_slow_plugin(serving, slow_plugin, tmp_path):
     """A server whose plugin holds every profile named slow… until a file is there."""
-    folder = distribution(tmp_path / "site", "acme_slow", SLOW)
+    folder = slow_plugin(tmp_path / "site")
     return lambda threads: serving(tmp_path, "--threads", threads, PYTHONPATH=folder)
 
 

@@ -21,20 +21,6 @@ cursor.fetchone()
 print("reading", flush=True)
 sys.stdin.read()
 """
-PATIENT = """
-import pathlib, time
-from pinocchio_core.plugin import hookimpl
-
-@hookimpl
-def pinocchio_validate_profile(profile):
-    if profile.slug.startswith("hung"):
-        folder = pathlib.Path(profile.description)
-        (folder / f"{profile.slug}-entered").touch()
-        deadline = time.monotonic() + 60
-        while not (folder / "released").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-    return ()
-"""
 
 
 @contextmanager
@@ -100,33 +86,33 @@ def test_server_stops_while_a_reader_hangs_and_loses_nothing(serving, writing, h
 
 
 def test_hooks_that_hang_leave_the_other_threads_to_everybody_else(
-    serving, distribution, ask, until, problem, figure, tmp_path
+    serving, slow_plugin, ask, until, problem, figure, tmp_path
 ):
     def read(server):
         with server.connection() as connection:
             paths = (f"{PROFILES}/default", PROFILES, "/readyz", "/metrics", "/healthz")
             return [ask(connection, "GET", path).status for path in paths * 10]
 
-    site = distribution(tmp_path / "site", "acme_patient", PATIENT)
+    site = slow_plugin(tmp_path / "site")
     with serving(tmp_path, "--threads", THREADS, PYTHONPATH=site) as server, ThreadPoolExecutor(2 * THREADS) as clients:
         hung = [
-            clients.submit(server.request, "POST", PROFILES, {"slug": f"hung-{each}", "description": str(tmp_path)})
+            clients.submit(server.request, "POST", PROFILES, {"slug": f"slow-{each}", "description": str(tmp_path)})
             for each in range(HANGING)
         ]
         for each in range(HANGING):
-            until((tmp_path / f"hung-{each}-entered").exists)
+            until((tmp_path / f"slow-{each}-entered").exists)
         reads = [status for statuses in clients.map(read, [server] * THREADS) for status in statuses]
         excess = [server.request("POST", PROFILES, {"slug": f"excess-{each}"}) for each in range(10)]
         excess += [server.request("PATCH", f"{PROFILES}/default", {"description": "excess"}) for _ in range(10)]
         assert set(reads) == {200}
         for answer in excess:
-            assert "acme_patient 1.5" in problem(answer, 503, "overloaded")["detail"]
+            assert "acme_slow 1.5" in problem(answer, 503, "overloaded")["detail"]
             assert int(answer.headers["Retry-After"]) > 0
         assert server.request("DELETE", f"{PROFILES}/agent").status == 204
         (tmp_path / "released").touch()
         assert [each.result(60).status for each in hung] == [201] * HANGING
         listed = {item["slug"] for item in server.request("GET", PROFILES).json}
-        assert listed == {"default", *(f"hung-{each}" for each in range(HANGING))}
+        assert listed == {"default", *(f"slow-{each}" for each in range(HANGING))}
         assert server.request("POST", PROFILES, {"slug": "after"}).status == 201
         assert server.stop() == 0
     figure(
