@@ -280,6 +280,38 @@ def test_a_client_that_is_watched_keeps_its_connection_and_its_next_requests(sit
     assert answer(client).read() == b"ok"
 
 
+def test_an_app_that_fails_is_answered_for_and_one_that_fails_later_ends_its_connection(caplog):
+    def app(env, start_response):
+        if env["PATH_INFO"] == "/before":
+            raise RuntimeError("before")
+        start_response("200 OK", [("Content-Length", "9")])
+        yield b"some"
+        raise RuntimeError("after")
+
+    received = {}
+    with running(app) as server, ExitStack() as opened:
+        for path in (b"/before", b"/after"):
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S))
+            client.sendall(GET % path)
+            received[path] = everything(client)
+    assert received[b"/before"].startswith(b"HTTP/1.1 500 ")
+    assert b"its log says why" in received[b"/before"]
+    assert received[b"/after"].endswith(b"\r\n\r\nsome")
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["before", "after"]
+
+
+def test_a_next_request_that_waits_to_be_told_to_continue_is_told_after_the_answer(site, send):
+    client = send(GET % b"/whole?short" + b"POST /other HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    stream = client.makefile("rb")
+    before = b"".join(iter(stream.readline, b"\r\n")) + stream.read(5)
+    assert before.startswith(b"HTTP/1.1 200 OK")
+    assert before.endswith(b"whole")
+    assert stream.readline() == b"HTTP/1.1 100 Continue\r\n"
+    client.sendall(b"{}")
+    assert stream.readline() == b"\r\n"
+    assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
 def test_the_same_stream_under_a_server_that_only_knows_iterators():
     site = Site()
     stream = site({"PATH_INFO": "/stream", "QUERY_STRING": "beat"}, lambda *_: None)
