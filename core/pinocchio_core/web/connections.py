@@ -215,6 +215,10 @@ class Channel(HTTPChannel):
         self._held.append(data)
         return len(data)
 
+    def _flush_some(self, do_close: bool = True) -> bool:
+        with self.outbuf_lock:  # waitress's loop does without, and would send again what a thread is just sending
+            return bool(super()._flush_some(do_close=do_close))
+
     def outlet_closed(self) -> None:
         """The answer that went on without its task has ended, and with it the connection.
 
