@@ -1,4 +1,5 @@
 import json
+import threading
 from contextlib import closing, contextmanager
 
 import pytest
@@ -6,11 +7,16 @@ import pytest
 import pinocchio_agentmode
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.plugin import ToolDefinition, hookimpl
+from pinocchio_core.settings import Address
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_app, make_host
+from pinocchio_core.web import at_once
+from pinocchio_core.web.listening import bind
+from pinocchio_core.web.server import Server
 from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
+DEADLINE_S = 60
 PROFILES = "/api/chat/profiles"
 
 
@@ -47,6 +53,27 @@ def opened():
 def _opened(path, *plugins):
     with closing(assemble(make_host(*plugins), dsn_of_path(str(path)), default_registry="default")) as program:
         yield TestApp(program)
+
+
+@pytest.fixture(scope="session")
+def running():
+    """`with running(app) as server:`, a WSGI app on a `port` and a `thread` of its own."""
+    return _running
+
+
+@contextmanager
+def _running(app, threads=2, rule=at_once.nothing):
+    sockets = bind(Address(host="127.0.0.1", port=0))
+    server = Server(app, sockets, threads=threads, rule=rule)
+    server.port = sockets[0].getsockname()[1]
+    server.thread = threading.Thread(target=server.run)
+    server.thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        server.thread.join(DEADLINE_S)
+        assert not server.thread.is_alive()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.settings import Address
 from pinocchio_core.store.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
+from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server
 
@@ -31,7 +32,7 @@ class Site(TestApp):
         super().__init__(program)
         sockets = bind(Address(host="127.0.0.1", port=0))
         self.port = sockets[0].getsockname()[1]
-        self.server = Server(program.app, sockets, threads=THREADS)
+        self.server = Server(program.app, sockets, threads=THREADS, rule=at_once.rule(""))
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
 

@@ -3,15 +3,12 @@
 import http.client
 import socket
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from waitress import create_server, wasyncore
 
-from pinocchio_core.settings import Address
-from pinocchio_core.web.listening import bind
 from pinocchio_core.web.outlets import MAX_BEHIND_BYTES, OutletStream
-from pinocchio_core.web.server import Server
 
 DEADLINE_S = 60
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -59,28 +56,13 @@ class Site:
         return self.outlets[-1]
 
 
-@contextmanager
-def running(app, threads=2):
-    sockets = bind(Address(host="127.0.0.1", port=0))
-    server = Server(app, sockets, threads=threads)
-    server.port = sockets[0].getsockname()[1]
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(DEADLINE_S)
-        assert not thread.is_alive()
-
-
 @pytest.fixture
 def site():
     return Site()
 
 
 @pytest.fixture
-def server(site):
+def server(running, site):
     with running(site) as server:
         yield server
 
@@ -230,7 +212,7 @@ def test_a_quiet_stream_gets_heartbeats(site, send):
     outlet.close()
 
 
-def test_a_server_that_stops_ends_what_is_endless_and_lets_the_rest_finish(site):
+def test_a_server_that_stops_ends_what_is_endless_and_lets_the_rest_finish(running, site):
     with ExitStack() as stack:
         with running(site) as server:
 
@@ -280,7 +262,7 @@ def test_a_client_that_is_watched_keeps_its_connection_and_its_next_requests(sit
     assert answer(client).read() == b"ok"
 
 
-def test_an_app_that_fails_is_answered_for_and_one_that_fails_later_ends_its_connection(caplog):
+def test_an_app_that_fails_is_answered_for_and_one_that_fails_later_ends_its_connection(running, caplog):
     def app(env, start_response):
         if env["PATH_INFO"] == "/before":
             raise RuntimeError("before")
@@ -302,7 +284,9 @@ def test_an_app_that_fails_is_answered_for_and_one_that_fails_later_ends_its_con
 
 def test_a_next_request_that_waits_to_be_told_to_continue_is_told_once_after_the_answer(send):
     for _ in range(50):  # the loop may be waiting, reading or about to send when the answer ends
-        client = send(GET % b"/whole?short" + b"POST /other HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        client = send(
+            GET % b"/whole?short" + b"POST /other HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
         stream = client.makefile("rb")
         before = b"".join(iter(stream.readline, b"\r\n")) + stream.read(5)
         assert before.startswith(b"HTTP/1.1 200 OK")

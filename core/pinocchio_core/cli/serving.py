@@ -11,6 +11,7 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.settings import Address
 from pinocchio_core.settings.access import THIS_MACHINE
 from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server
 
@@ -24,7 +25,7 @@ def served(host: Host, dsn: Dsn, registry: str, more: More = NOTHING_MORE) -> It
     program = assemble(host, dsn, default_registry=registry, strict=False, more=more)
     try:
         sockets = bind(Address(host="127.0.0.1", port=0))
-        server = Server(program.app, sockets, threads=_THREADS)
+        server = Server(program.app, sockets, threads=_THREADS, rule=at_once.rule(""))
         thread = threading.Thread(target=server.run, name="server")
         port = sockets[0].getsockname()[1]
         thread.start()

@@ -40,6 +40,7 @@ from pinocchio_core.settings import (
 )
 from pinocchio_core.settings.access import parse_access
 from pinocchio_core.store.conversations import Retention
+from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind, require_loopback
 from pinocchio_core.web.server import Server
 
@@ -178,7 +179,7 @@ def _serve(
     try:
         sockets = sockets or bind(settings.address)
         port = sockets[0].getsockname()[1]
-        server = Server(program.app, sockets, threads=settings.threads)
+        server = Server(program.app, sockets, threads=settings.threads, rule=at_once.rule(settings.root))
 
         def stop(_: int, __: FrameType | None) -> None:
             server.stop()

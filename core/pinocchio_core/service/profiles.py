@@ -8,6 +8,7 @@ from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
+from pinocchio_core.store.blocking import about_to_block
 from pinocchio_core.store.filters import ProfileFilter
 from pinocchio_core.store.listing import Page
 from pinocchio_core.store.registries import RegistryHead
@@ -17,6 +18,8 @@ from pinocchio_core.store.store import Store
 
 PAGES, PAGE_BYTES = 16, 256 * 1024
 """How many pages are kept, and how long each may be."""
+SHORT_PAGE = 100
+"""The longest page that is a short read, where every profile is on one."""
 
 
 class ProfileService:
@@ -87,11 +90,17 @@ class ProfileService:
         return self._pages.get(seen, lambda: self._page(registry, head, wanted))
 
     def _page(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
+        if wanted.limit is None or wanted.limit > SHORT_PAGE or not wanted.takes_all:
+            about_to_block()
         if wanted.limit is not None and wanted.takes_all:
             seen = (registry, head, self._store.database.tally.reopened)
-            wanted = structs.replace(wanted, total=self._totals.get(seen, lambda: self._store.profiles.count(registry)))
+            wanted = structs.replace(wanted, total=self._totals.get(seen, lambda: self._count(registry)))
         states = self._health.findings.of(registry).states
         return self._store.list_profiles(registry, head.default_profile_slug, wanted, states)
+
+    def _count(self, registry: str) -> int:
+        about_to_block()
+        return self._store.profiles.count(registry)
 
     def list_etag(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> str:
         """A validator of a list of a registry's profiles: the registry's, and what is known of its rows.

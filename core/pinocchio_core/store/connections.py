@@ -7,6 +7,7 @@ back last: its pages are still in the processor's cache, where one for each thre
 import threading
 from collections.abc import Callable
 
+from pinocchio_core.store.blocking import about_to_block
 from pinocchio_core.store.library import Connection
 
 
@@ -23,6 +24,7 @@ class Slot:
     def open(self) -> Connection:
         """Its connection, opened where there is none; the slot is locked by the caller."""
         if self.connection is None:
+            about_to_block()
             self.connection = self._connect()
         return self.connection
 

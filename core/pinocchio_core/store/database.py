@@ -9,14 +9,17 @@ from threading import get_ident
 from typing import Any
 
 from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
+from pinocchio_core.store.blocking import about_to_block
 from pinocchio_core.store.connections import Connections, Slot
 from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.faults import fault_of, faults, mapped
+from pinocchio_core.store.faults import fault_of, faults, is_locked, mapped
 from pinocchio_core.store.gate import WriteGate, gate_path
 from pinocchio_core.store.guard import Mark
 from pinocchio_core.store.known_file import KnownFile
 from pinocchio_core.store.library import Connection, library
 from pinocchio_core.store.tally import Tally
+
+NO_WAITING = "PRAGMA busy_timeout = 0"
 
 
 class Database:
@@ -64,6 +67,8 @@ class Database:
         except faults() as error:
             if self._library.is_broken_text(error):
                 return self._rows_of_broken_text(slot, sql, parameters)
+            if not writing and is_locked(error):
+                return self._rows_in_time(slot, sql, parameters)
             if fault := self._fault_of(error):
                 raise fault from error
             raise
@@ -184,6 +189,17 @@ class Database:
         with mapped(), slot.lock:
             return self._library.rows_of_broken_text(slot.open(), sql, parameters)
 
+    def _rows_in_time(self, slot: Slot, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """As `rows`, waiting for who has locked the database."""
+        about_to_block()
+        with mapped(self._fault_of), slot.lock:
+            connection = slot.open()
+            connection.execute(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
+            try:
+                return connection.execute(sql, parameters).fetchall()
+            finally:
+                connection.execute(NO_WAITING)
+
     def _fault_of(self, error: BaseException) -> PinocchioError | None:
         """As `fault_of`; where the file is being written by others, a table that is not there is no fault of ours."""
         fault = fault_of(error)
@@ -198,7 +214,9 @@ class Database:
         return self.peewee.connection()  # type: ignore[no-any-return, no-untyped-call]  # stubs
 
     def _open_for_reads(self) -> Connection:
-        return self.peewee._connect()  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001  as its pools do
+        connection: Connection = self.peewee._connect()  # type: ignore[attr-defined]  # noqa: SLF001  as its pools do
+        connection.execute(NO_WAITING)  # which would also block a thread that must not; see `_rows_in_time`
+        return connection
 
     def _new_connection(self) -> Connection:
         """A connection that has read nothing yet, to the file that was opened and to no other.

@@ -6,6 +6,7 @@
 - A target or a length that Python refuses to parse ends the connection without an answer; here it is a 400.
 - After each answer a byte through a pipe wakes the loop, to listen to the client again; here it has gone on listening,
   and is woken where it has something to do.
+- Every request goes to a thread; here the loop answers short ones itself (`at_once`).
 """
 
 import socket
@@ -17,6 +18,8 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import InternalServerError
 
+from pinocchio_core.store import blocking
+from pinocchio_core.web import at_once
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.tasks import Detached, KeepAliveTask, ProblemTask
 
@@ -56,8 +59,9 @@ class Channel(HTTPChannel):
     _ended = False
     """Whether the client has sent all it had to send, and may wait for answers."""
     _held: list[bytes] | None = None
-    _sending = False
-    """Whether a thread sends what it has, so that the loop need not."""
+    _reading = False
+    _at_once = False
+    """Whether the request that was just read is answered by the loop."""
     _lingering_until: float | None = None
     _lingered_bytes = 0
 
@@ -79,15 +83,39 @@ class Channel(HTTPChannel):
         if self.outlet is not None:
             return True
         if len(self.requests) == 1 and not self._ended:
-            return self._watched or not self.total_outbufs_len or self._sending
+            return self._watched or not self.total_outbufs_len
         return bool(super().readable())
 
-    def writable(self) -> bool:
-        """Whether the loop is to send what is left; not where a thread is just doing so."""
-        return not self._sending and bool(super().writable())
-
     def handle_read(self) -> None:
-        """Take bytes of the client; throw them away while lingering, and where no further request is answered."""
+        """Take bytes of the client, and answer at once what they ask for where that is short.
+
+        They are thrown away while lingering, and where no further request is answered.
+        """
+        self._reading = True
+        try:
+            self._read()
+        finally:
+            self._reading = False
+        if self._at_once:
+            self._at_once = False
+            self._serve_at_once()
+
+    def takes_at_once(self, rule: at_once.Rule) -> bool:
+        """Whether the loop, which is reading from the client, answers the first request itself; notes it if so."""
+        request = self.requests[0]
+        self._at_once = self._reading and not request.error and rule(request)
+        return self._at_once
+
+    def _serve_at_once(self) -> None:
+        blocking.rules.allowed = False
+        try:
+            self.service()
+        except blocking.WouldBlock:
+            self.server.hand_over(self)
+        finally:
+            blocking.rules.allowed = True
+
+    def _read(self) -> None:
         if self.outlet is not None:
             self._look_for_end()
         elif self._lingering_until is not None:
@@ -176,7 +204,7 @@ class Channel(HTTPChannel):
         with self.requests_lock:
             self.requests.pop(0)
             if self.connected and self.requests:
-                self.server.add_task(self)
+                self.server.hand_over(self)
             elif self.connected and self._awaits_continue():
                 self.send_continue()
 
@@ -200,13 +228,19 @@ class Channel(HTTPChannel):
         held, self._held = self._held, None
         if not held:
             return
-        self._sending = not self.total_outbufs_len
-        try:
-            super().write_soon(b"".join(held))
-        finally:
-            self._sending = False
-        if self.total_outbufs_len:
+        data = b"".join(held)
+        if not self.total_outbufs_len:
+            data = data[self._sent(data) :]
+        if data:
+            super().write_soon(data)
             self.server.pull_trigger()
+
+    def _sent(self, data: bytes) -> int:
+        """How many bytes the socket takes now."""
+        if self.connected:
+            with suppress(OSError):
+                return int(self.socket.send(data))
+        return 0
 
     def write_soon(self, data: bytes) -> int:
         """Send bytes, or as many as the socket takes now; the loop sends the rest."""
@@ -215,7 +249,7 @@ class Channel(HTTPChannel):
         self._held.append(data)
         return len(data)
 
-    def _flush_some(self, do_close: bool = True) -> bool:
+    def _flush_some(self, do_close: bool = True) -> bool:  # noqa: FBT002  as waitress has it
         with self.outbuf_lock:  # waitress's loop does without, and would send again what a thread is just sending
             return bool(super()._flush_some(do_close=do_close))
 

@@ -11,6 +11,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from pinocchio_core.domain import limits
+from pinocchio_core.web import at_once
 from pinocchio_core.web.connections import Channel
 from pinocchio_core.web.outlets import ChannelOutlet
 
@@ -24,11 +25,21 @@ DRAIN_S = 15
 class _Listener(TcpWSGIServer):
     channel_class = Channel
     stopping = False
+    is_answered_at_once: at_once.Rule = staticmethod(at_once.nothing)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._trigger_lock = threading.RLock()
         self._deaf = False
         super().__init__(*args, **kwargs)
+
+    def add_task(self, channel: Channel) -> None:
+        """Have the first request of a connection answered, that was just read: by the loop itself, or a thread."""
+        if not channel.takes_at_once(self.is_answered_at_once):
+            self.hand_over(channel)
+
+    def hand_over(self, channel: Channel) -> None:
+        """Have the first request of a connection answered by a thread."""
+        super().add_task(channel)
 
     def pull_trigger(self) -> None:
         """Wake the loop; does nothing once it has ended, when the trigger's descriptor may be another file's."""
@@ -58,7 +69,10 @@ class _Listener(TcpWSGIServer):
 class Server:
     """A WSGI app behind listening sockets."""
 
-    def __init__(self, app: Any, sockets: list[socket.socket], *, threads: int) -> None:
+    def __init__(
+        self, app: Any, sockets: list[socket.socket], *, threads: int, rule: at_once.Rule = at_once.nothing
+    ) -> None:
+        """`rule` says what the loop answers itself."""
         adjustments = Adjustments(
             sockets=sockets,
             threads=threads,
@@ -88,6 +102,8 @@ class Server:
             )
             for each in sockets
         ]
+        for listener in self._listeners:
+            listener.is_answered_at_once = rule
 
     def run(self) -> None:
         """Serve until `stop`, then finish the requests that run or wait, within DRAIN_S."""

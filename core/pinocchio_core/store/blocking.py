@@ -1,0 +1,28 @@
+"""Threads that must not block: what would wait, or take long, is given up there, for another thread to do it.
+
+The loop of a server is one: as long as it answers a request, it listens to nobody (`web.at_once`).
+"""
+
+import threading
+
+
+class WouldBlock(BaseException):
+    """Ends what must not block; no `Exception`, because nobody on its way is to answer it."""
+
+
+class _Rules(threading.local):
+    allowed = True
+
+
+rules = _Rules()
+"""`allowed`: whether this thread may block."""
+
+
+def about_to_block() -> None:
+    """Say that what follows may take longer than a short read.
+
+    Raises:
+        WouldBlock: this thread must not.
+    """
+    if not rules.allowed:
+        raise WouldBlock
