@@ -4,6 +4,8 @@ The loop of a server is one: as long as it answers a request, it listens to nobo
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class WouldBlock(BaseException):
@@ -14,8 +16,17 @@ class _Rules(threading.local):
     allowed = True
 
 
-rules = _Rules()
-"""`allowed`: whether this thread may block."""
+_rules = _Rules()
+
+
+@contextmanager
+def no_blocking() -> Iterator[None]:
+    """This thread must not block as long as the block runs."""
+    _rules.allowed = False
+    try:
+        yield
+    finally:
+        _rules.allowed = True
 
 
 def about_to_block() -> None:
@@ -24,5 +35,5 @@ def about_to_block() -> None:
     Raises:
         WouldBlock: this thread must not.
     """
-    if not rules.allowed:
+    if not _rules.allowed:
         raise WouldBlock

@@ -18,7 +18,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import InternalServerError
 
-from pinocchio_core.store import blocking
+from pinocchio_core.store.blocking import WouldBlock, no_blocking
 from pinocchio_core.web import at_once
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.tasks import Detached, KeepAliveTask, ProblemTask
@@ -107,13 +107,11 @@ class Channel(HTTPChannel):
         return self._at_once
 
     def _serve_at_once(self) -> None:
-        blocking.rules.allowed = False
         try:
-            self.service()
-        except blocking.WouldBlock:
+            with no_blocking():
+                self.service()
+        except WouldBlock:
             self.server.hand_over(self)
-        finally:
-            blocking.rules.allowed = True
 
     def _read(self) -> None:
         if self.outlet is not None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
+from pinocchio_core.store.blocking import WouldBlock, no_blocking
 from pinocchio_core.store.database import Database
 from pinocchio_core.store.dsn import parse_dsn
 from pinocchio_core.store.faults import faults
 from pinocchio_core.store.files import create_file
 from pinocchio_core.store.gate import gate_path
+from pinocchio_core.store.library import connected
 
 LOCK = """
 import sqlite3, sys
@@ -120,8 +122,8 @@ def test_only_the_thread_that_writes_sees_what_is_not_committed_yet(database: Da
 
 def test_every_connection_has_the_pragmas_of_the_dsn(path: Path) -> None:
     create_file(path)
-    database = Database(parse_dsn(f"file:{path}?_journal=WAL&_fk=1&_sync=FULL&_busy_timeout=70&_cache_size=-300"))
-    names = ("journal_mode", "foreign_keys", "synchronous", "busy_timeout", "cache_size", "trusted_schema")
+    database = Database(parse_dsn(f"file:{path}?_journal=WAL&_fk=1&_sync=FULL&_cache_size=-300"))
+    names = ("journal_mode", "foreign_keys", "synchronous", "cache_size", "trusted_schema")
     seen: list[list[object]] = []
 
     def look() -> None:
@@ -132,7 +134,26 @@ def test_every_connection_has_the_pragmas_of_the_dsn(path: Path) -> None:
     thread.join(30)
     look()
     database.close()
-    assert seen == [["wal", 1, 2, 70, -300, 0]] * 2
+    assert seen == [["wal", 1, 2, -300, 0]] * 2
+
+
+def test_a_read_that_finds_the_database_locked_waits_for_the_busy_timeout_or_not_at_all(path: Path) -> None:
+    create_file(path)
+    database = Database(parse_dsn(f"file:{path}?_journal=DELETE&_busy_timeout=70"))
+    with pytest.raises(WouldBlock), no_blocking():
+        database.rows("SELECT 1")
+    assert database.rows("SELECT 1") == [(1,)]
+    with no_blocking():
+        assert database.rows("SELECT 1") == [(1,)]
+    with connected(path, mode="rw") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(WouldBlock), no_blocking():
+            database.rows("SELECT name FROM sqlite_master")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            database.rows("SELECT name FROM sqlite_master")
+        other.execute("ROLLBACK")
+    assert database.rows("SELECT name FROM sqlite_master") == []
+    database.close()
 
 
 def test_a_reader_sees_what_another_connection_committed(database: Database, path: Path) -> None:
