@@ -4,8 +4,6 @@ The loop of a server is one: as long as it answers a request, it listens to nobo
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class WouldBlock(BaseException):
@@ -19,13 +17,13 @@ class _Rules(threading.local):
 _rules = _Rules()
 
 
-@contextmanager
-def no_blocking() -> Iterator[None]:
-    """This thread must not block as long as the block runs."""
-    _rules.allowed = False
-    try:
-        yield
-    finally:
+class no_blocking:  # noqa: N801  used as a function; a generator would take twice as long
+    """`with no_blocking():`, this thread must not block as long as the block runs."""
+
+    def __enter__(self) -> None:
+        _rules.allowed = False
+
+    def __exit__(self, *_: object) -> None:
         _rules.allowed = True
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 ROUTES: Final = (
-    "/api/chat/profiles",
     "/api/chat/profiles/{slug}",
+    "/api/chat/profiles",
     "/api/chat/schemas/middlewares",
     "/api/chat/schemas/engines",
     "/api/chat/schemas/extensions",

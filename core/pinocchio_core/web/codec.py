@@ -167,12 +167,13 @@ def not_modified(req: falcon.Request, resp: falcon.Response, etag: str) -> bool:
     sent = req.env.get("HTTP_IF_NONE_MATCH")
     if sent is None:
         return False
-    problems: list[Problem] = []
-    tags = _tags("If-None-Match", sent, problems)
-    if problems:
-        raise InvalidRequest(problems)
-    if not weakly_among(etag, tags or ()):
-        return False
+    if sent != etag:
+        problems: list[Problem] = []
+        tags = _tags("If-None-Match", sent, problems)
+        if problems:
+            raise InvalidRequest(problems)
+        if not weakly_among(etag, tags or ()):
+            return False
     resp.status = falcon.HTTP_304
     return True
 

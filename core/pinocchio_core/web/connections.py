@@ -59,7 +59,6 @@ class Channel(HTTPChannel):
     _ended = False
     """Whether the client has sent all it had to send, and may wait for answers."""
     _held: list[bytes] | None = None
-    _reading = False
     _at_once = False
     """Whether the request that was just read is answered by the loop."""
     _lingering_until: float | None = None
@@ -91,19 +90,20 @@ class Channel(HTTPChannel):
 
         They are thrown away while lingering, and where no further request is answered.
         """
-        self._reading = True
-        try:
-            self._read()
-        finally:
-            self._reading = False
-        if self._at_once:
-            self._at_once = False
-            self._serve_at_once()
+        if self.outlet is not None:
+            self._look_for_end()
+        elif self._lingering_until is not None:
+            self._throw_away()
+        else:
+            self._take()
+            if self._at_once:
+                self._at_once = False
+                self._serve_at_once()
 
     def takes_at_once(self, rule: at_once.Rule) -> bool:
-        """Whether the loop, which is reading from the client, answers the first request itself; notes it if so."""
+        """Whether the loop, which has just read the first request, answers it itself; notes it if so."""
         request = self.requests[0]
-        self._at_once = self._reading and not request.error and rule(request)
+        self._at_once = not request.error and rule(request)
         return self._at_once
 
     def _serve_at_once(self) -> None:
@@ -113,18 +113,11 @@ class Channel(HTTPChannel):
         except WouldBlock:
             self.server.hand_over(self)
 
-    def _read(self) -> None:
-        if self.outlet is not None:
-            self._look_for_end()
-        elif self._lingering_until is not None:
-            self._throw_away()
-        elif self.requests and not self._watched:
-            self._read_ahead()
-        else:
-            super().handle_read()
+    def _take(self) -> None:
+        """Take what has come of requests; the next one may come before this one is answered.
 
-    def _read_ahead(self) -> None:
-        """Take the next request before this one is answered; a client that has sent its last one still wants that."""
+        A client that has sent all it had to send still wants its answer, unless who makes it asks whether it is there.
+        """
         try:
             data = self.socket.recv(self.adj.recv_bytes)
         except BlockingIOError:
@@ -135,8 +128,10 @@ class Channel(HTTPChannel):
         if data:
             self.last_activity = time.time()
             self.received(data)
-        else:
+        elif self.requests and not self._watched:
             self._ended = True
+        else:
+            self.handle_close()
 
     def _throw_away(self) -> None:
         try:
