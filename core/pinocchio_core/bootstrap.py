@@ -27,15 +27,15 @@ from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.upkeep.scheduled import Schedule, ScheduledBackups
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.settings.access import IN_PROCESS, Access
-from pinocchio_core.store.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
-from pinocchio_core.store.database import Database
-from pinocchio_core.store.dsn import Dsn, dsn_of_path
-from pinocchio_core.store.feed import ChangeFeed
-from pinocchio_core.store.files import loose_permissions
-from pinocchio_core.store.keeper import Keeper
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.presence import Presence
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path
+from pinocchio_core.store.sqlite.files import loose_permissions
+from pinocchio_core.store.sqlite.keeper import Keeper
+from pinocchio_core.store.sqlite.presence import Presence
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
+from pinocchio_core.store.tables.feed import ChangeFeed
 from pinocchio_core.web.app import App, Parts, create_app
 from pinocchio_core.web.resources.changes import change_event, reset_event
 

@@ -14,8 +14,8 @@ from pinocchio_core.service.drafts import drafted, stamped
 from pinocchio_core.service.requests import CreateProfile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.rows import Author, StoredProfile
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+from pinocchio_core.store.tables.rows import Author, StoredProfile
 
 REGISTRY = "default"
 AUTHOR = Author(actor="bench", source="bench")

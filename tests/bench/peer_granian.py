@@ -7,7 +7,7 @@ from databases import REGISTRY
 
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 
 _program = assemble(Host(), dsn_of_path(os.environ["BENCH_DATABASE"]), default_registry=REGISTRY)
 atexit.register(_program.close)

@@ -13,10 +13,10 @@ from figures import Figure, Sample, Samples, Target, figure, interleaved
 from processes import Lab, Running, others_cpu
 from sizes import Size
 
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.filters import ProfileFilter
-from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.filters import ProfileFilter
 
 PROFILES = "/api/chat/profiles"
 PATCHES = {

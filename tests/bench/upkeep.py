@@ -20,10 +20,10 @@ from msgspec import structs
 from processes import Lab, others_cpu
 
 from pinocchio_core.domain.profile import Profile
-from pinocchio_core.store import backup
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.keeper import Keeper
-from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.copies import backup
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.keeper import Keeper
 from pinocchio_core.store.store import Store
 
 BURST_S, PAUSE_S = 1.0, 0.5

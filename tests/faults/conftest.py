@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from pinocchio_core.store.library import library_text
+from pinocchio_core.store.sqlite.library import library_text
 
 PROFILES = "/api/chat/profiles"
 LINES = pytest.StashKey()

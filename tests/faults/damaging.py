@@ -19,7 +19,7 @@ from pinocchio_core.bootstrap import assemble
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 from pinocchio_plugins import starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin

@@ -18,10 +18,10 @@ from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.dsn import parse_dsn
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author
 
 ROUNDS = 4
 WRITES = 120

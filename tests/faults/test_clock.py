@@ -6,10 +6,10 @@ import json
 import pytest
 
 from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, Profile, Registry, RegistryMetadata, Runtime
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author
 
 DAY_MS = 86_400_000
 WRITES = 400

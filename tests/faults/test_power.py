@@ -20,8 +20,8 @@ import pytest
 
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.seeding import fill
-from pinocchio_core.store.dsn import parse_dsn
-from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.store import Store
 
 HERE = Path(__file__).parent

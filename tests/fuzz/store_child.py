@@ -16,7 +16,7 @@ from contextlib import closing
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 
 LONGER_THAN_ANYONE_WAITS_S = 600

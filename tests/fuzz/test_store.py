@@ -30,8 +30,8 @@ from hypothesis.stateful import (
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.checks import inspect_database
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.copies.checks import inspect_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 
 EXAMPLES, STEPS = 25, 40

@@ -8,7 +8,7 @@ import pinocchio_agentmode
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.plugin import ToolDefinition, hookimpl
 from pinocchio_core.settings import Address
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_app, make_host
 from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind

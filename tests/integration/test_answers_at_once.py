@@ -11,7 +11,7 @@ import falcon.inspect
 import pytest
 
 from pinocchio_core.bootstrap import assemble
-from pinocchio_core.store.dsn import parse_dsn
+from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.testing import make_host
 from pinocchio_core.web import at_once
 

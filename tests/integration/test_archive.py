@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.archive import TABLES, columns_of, write_archive
-from pinocchio_core.store.backup import make_backup
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.library import connected
-from pinocchio_core.store.restore import restore
-from pinocchio_core.store.unarchive import rebuild
+from pinocchio_core.store.copies.archive import TABLES, columns_of, write_archive
+from pinocchio_core.store.copies.backup import make_backup
+from pinocchio_core.store.copies.restore import restore
+from pinocchio_core.store.copies.unarchive import rebuild
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.testing import TestApp, make_app
 
 PROFILES = "/api/chat/profiles"

@@ -13,7 +13,7 @@ from pinocchio_core.bootstrap import NOTHING_MORE, More, assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import Address
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind

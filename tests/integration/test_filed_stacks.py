@@ -10,7 +10,7 @@ from pinocchio_core.service.files.applying import Applying
 from pinocchio_core.service.files.filed import FiledRegistries
 from pinocchio_core.service.files.plans import Planner
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"

@@ -14,7 +14,7 @@ from pinocchio_core.service.access.callers import Role, Token, digest_of, new_to
 from pinocchio_core.service.access.sites import Sites
 from pinocchio_core.service.access.tokens import add_token, remove_token
 from pinocchio_core.settings.access import Access
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 from pinocchio_plugins import calculator, echo, starter_profile
 

@@ -9,7 +9,7 @@ from pinocchio_core.plugin import hookimpl
 from pinocchio_core.service.batch import BatchService, Write
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.tables.rows import Author
 from pinocchio_core.testing import make_app
 
 BATCH = "/api/chat/batch"

@@ -9,7 +9,7 @@ from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import parse_address
 from pinocchio_core.settings.access import parse_access
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 from pinocchio_core.web.browsers import SECURITY_HEADERS
 from pinocchio_plugins import starter_profile

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pinocchio_core.store.backup import copy_database
-from pinocchio_core.store.restore import restore_live
+from pinocchio_core.store.copies.backup import copy_database
+from pinocchio_core.store.copies.restore import restore_live
 
 CHANGES = "/api/chat/changes"
 PROFILES = "/api/chat/profiles"
@@ -18,7 +18,7 @@ import sys
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 program = assemble(Host(given_plugins([])), dsn_of_path(sys.argv[1]), default_registry="default")
 app = TestApp(program)

@@ -21,8 +21,8 @@ from pinocchio_core.plugin import (
 )
 from pinocchio_core.service.chats.engines import EngineChoice
 from pinocchio_core.service.chats.transcripts import HistoryBounds
-from pinocchio_core.store.conversations import Retention
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+from pinocchio_core.store.tables.conversations import Retention
 from pinocchio_core.testing import TestApp, make_app
 from pinocchio_plugins import calculator, echo, starter_profile
 

@@ -12,7 +12,7 @@ from pinocchio_core.service.stack_checks import StackChecks
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.tables.rows import Author
 
 PROFILES = "/api/chat/profiles"
 X = f"{PROFILES}/x"

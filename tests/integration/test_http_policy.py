@@ -5,7 +5,7 @@ import pytest
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path, parse_dsn
+from pinocchio_core.store.sqlite.dsn import dsn_of_path, parse_dsn
 from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"

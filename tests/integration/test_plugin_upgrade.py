@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.cli.main import build
 from pinocchio_core.plugin import MiddlewareDefinition, Problem, hookimpl
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_host
 
 PROFILES = "/api/chat/profiles"

@@ -9,7 +9,7 @@ from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.errors import FilesRefused
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"

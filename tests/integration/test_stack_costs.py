@@ -13,12 +13,12 @@ from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.database import Database
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.extends import FOLLOWING
-from pinocchio_core.store.migrations import migrate
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.layouts.migrations import migrate
+from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.extends import FOLLOWING
+from pinocchio_core.store.tables.rows import Author
 
 ANN = Author(actor="ann", source="test")
 

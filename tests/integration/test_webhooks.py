@@ -19,12 +19,12 @@ from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.changes import endpoints
 from pinocchio_core.service.changes.webhooks import WEBHOOK_LEASE, Webhooks
-from pinocchio_core.store.backup import copy_database
-from pinocchio_core.store.cursors import WebhookCursors
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.facts import Facts
-from pinocchio_core.store.library import connected
-from pinocchio_core.store.restore import restore
+from pinocchio_core.store.copies.backup import copy_database
+from pinocchio_core.store.copies.restore import restore
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.library import connected
+from pinocchio_core.store.tables.cursors import WebhookCursors
+from pinocchio_core.store.tables.facts import Facts
 from pinocchio_core.testing import TestApp
 
 PROFILES = "/api/chat/profiles"

@@ -1,8 +1,8 @@
 """Portable archives hold every table there is."""
 
-from pinocchio_core.store.archive import LEGACY, TABLES
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.copies.archive import LEGACY, TABLES
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 
 
 def test_every_table_is_in_archives_or_is_an_index_of_one():

@@ -17,7 +17,7 @@ from pinocchio_core.plugin import hookimpl
 from pinocchio_core.service.access.attempts import LIMIT
 from pinocchio_core.settings import parse_address
 from pinocchio_core.settings.access import parse_access
-from pinocchio_core.store.dsn import parse_dsn
+from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.testing import TestApp, make_app
 from pinocchio_core.web.browsers import SECURITY_HEADERS
 from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions

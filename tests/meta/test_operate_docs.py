@@ -13,10 +13,10 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.service.operator import PREFIX
 from pinocchio_core.settings import BLOCK_VARIABLE, KEY_VARIABLE, LOAD_VARIABLE
 from pinocchio_core.settings.access import TOKEN_VARIABLE
-from pinocchio_core.store.dsn import parse_dsn
-from pinocchio_core.store.library import VARIABLE as SQLITE_VARIABLE
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.search import SHADOWS
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import parse_dsn
+from pinocchio_core.store.sqlite.library import VARIABLE as SQLITE_VARIABLE
+from pinocchio_core.store.tables.search import SHADOWS
 from pinocchio_core.web.errors import STATUSES
 from pinocchio_core.web.server import DRAIN_S
 

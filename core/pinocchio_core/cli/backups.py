@@ -16,9 +16,9 @@ from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.settings import parse_store
-from pinocchio_core.store import backup as backups_store
-from pinocchio_core.store.archive import ENDING, is_archive
-from pinocchio_core.store.checks import Inspection, Progress
+from pinocchio_core.store.copies import backup as backups_store
+from pinocchio_core.store.copies.archive import ENDING, is_archive
+from pinocchio_core.store.copies.checks import Inspection, Progress
 
 
 @click.command()

@@ -5,8 +5,8 @@ import logging
 from pinocchio_core.bootstrap import Program, version
 from pinocchio_core.host.records import PluginStatus
 from pinocchio_core.settings import Address, ServerSettings
-from pinocchio_core.store.library import library_text
-from pinocchio_core.store.opening import journal_mode
+from pinocchio_core.store.layouts.opening import journal_mode
+from pinocchio_core.store.sqlite.library import library_text
 from pinocchio_core.store.store import Store
 
 log = logging.getLogger("pinocchio")

@@ -21,11 +21,11 @@ from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.chats.engines import DEFAULT_ENGINE
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.backup import read_manifest
-from pinocchio_core.store.checks import Inspection, Progress, inspect_database
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.library import connected
-from pinocchio_core.store.restore import restore
+from pinocchio_core.store.copies.backup import read_manifest
+from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
+from pinocchio_core.store.copies.restore import restore
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.library import connected
 
 PROFILES = "/api/chat/profiles"
 _TIMEOUT_S = 30

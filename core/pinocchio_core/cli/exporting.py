@@ -16,13 +16,13 @@ from pinocchio_core.errors import DatabaseRefused, RowUnreadable
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.settings import parse_registry
-from pinocchio_core.store.files import create_file
-from pinocchio_core.store.filters import ProfileFilter
-from pinocchio_core.store.library import connected
-from pinocchio_core.store.original import LAYOUT, joined
-from pinocchio_core.store.registries import StoredRegistry
-from pinocchio_core.store.rows import readable
+from pinocchio_core.store.layouts.original import LAYOUT, joined
+from pinocchio_core.store.sqlite.files import create_file
+from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.filters import ProfileFilter
+from pinocchio_core.store.tables.registries import StoredRegistry
+from pinocchio_core.store.tables.rows import readable
 
 
 @dataclass(frozen=True)

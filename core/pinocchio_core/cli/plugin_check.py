@@ -15,7 +15,7 @@ from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.preflight import Comparison, Judged, Preflight, compared, looked_at
 from pinocchio_core.settings import parse_store
-from pinocchio_core.store.backup import list_backups
+from pinocchio_core.store.copies.backup import list_backups
 
 _SHOWN = 100
 

@@ -19,7 +19,7 @@ from pinocchio_core.cli.stores import opened_store
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import ProfileNotFound, SettingsError
 from pinocchio_core.settings import parse_registry
-from pinocchio_core.store.filters import ProfileFilter
+from pinocchio_core.store.tables.filters import ProfileFilter
 
 
 @click.group()

@@ -13,7 +13,7 @@ from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import store_options
 from pinocchio_core.errors import DatabaseRefused, SettingsError
 from pinocchio_core.settings import parse_store
-from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.layouts.opening import open_database
 
 TIMED_OUT = 124
 """The exit code of a command that was ended, as `timeout` has it."""

@@ -11,8 +11,8 @@ from pinocchio_core.cli.drill import drilled
 from pinocchio_core.cli.options import default_registry_option, store_options
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import parse_registry, parse_store
-from pinocchio_core.store.restore import restore as restore_stopped
-from pinocchio_core.store.restore import restore_live
+from pinocchio_core.store.copies.restore import restore as restore_stopped
+from pinocchio_core.store.copies.restore import restore_live
 
 
 @click.command()

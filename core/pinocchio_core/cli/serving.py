@@ -10,7 +10,7 @@ from pinocchio_core.bootstrap import NOTHING_MORE, More, assemble
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import Address
 from pinocchio_core.settings.access import THIS_MACHINE
-from pinocchio_core.store.dsn import Dsn
+from pinocchio_core.store.sqlite.dsn import Dsn
 from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind
 from pinocchio_core.web.server import Server

@@ -16,11 +16,11 @@ from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
 from pinocchio_core.settings import parse_store
-from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.presence import Presence
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import Dsn
+from pinocchio_core.store.sqlite.presence import Presence
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author
 
 SOURCE: Final = "cli"
 

@@ -39,7 +39,7 @@ from pinocchio_core.settings import (
     parse_workers,
 )
 from pinocchio_core.settings.access import parse_access
-from pinocchio_core.store.conversations import Retention
+from pinocchio_core.store.tables.conversations import Retention
 from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind, require_loopback
 from pinocchio_core.web.server import Server

@@ -18,7 +18,7 @@ from pinocchio_core.service.refusals import placed
 from pinocchio_core.service.requests import BatchRequest, SentWrite
 from pinocchio_core.service.targets import Target, opened
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.tables.rows import Author
 
 OPS: Final[dict[str, Op]] = {
     "create": "create",

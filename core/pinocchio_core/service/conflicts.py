@@ -9,8 +9,8 @@ from pinocchio_core.domain.diffs import Operation, overlapping, patch_between
 from pinocchio_core.domain.profile import Profile, content_of, decode_profile
 from pinocchio_core.errors import PreconditionFailed, RequestError, VersionConflict
 from pinocchio_core.service.targets import Order
-from pinocchio_core.store.rows import UNDECODABLE, StoredProfile, checksum, etag_of, readable
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import UNDECODABLE, StoredProfile, checksum, etag_of, readable
 
 MAX_OPERATIONS: Final = 200
 """Operations in each patch of a conflict; where one has more, there are none."""

@@ -6,8 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from pinocchio_core.errors import Forbidden, InUse, Problem
-from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author
 
 MAX_LISTED: Final = 100
 """Dependents of one kind that are listed."""

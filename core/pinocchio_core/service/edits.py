@@ -11,7 +11,7 @@ from pinocchio_core.service.requests import PatchProfile, ReplaceProfile
 from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order
 from pinocchio_core.service.upkeep.health import disagreements
-from pinocchio_core.store.rows import StoredProfile
+from pinocchio_core.store.tables.rows import StoredProfile
 
 
 class Patch(Planned):

@@ -13,8 +13,8 @@ from pinocchio_core.errors import InvalidRequest
 from pinocchio_core.service.names import pin_problems
 from pinocchio_core.service.references import require_history, require_revision
 from pinocchio_core.service.targets import Target
-from pinocchio_core.store.history import StoredRevision
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.history import StoredRevision
 
 PAGE: Final = 100
 """Revisions on a page where nothing else is asked for."""

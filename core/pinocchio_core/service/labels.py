@@ -15,9 +15,9 @@ from pinocchio_core.service.references import require_profile, usable_revision
 from pinocchio_core.service.requests import PutLabel
 from pinocchio_core.service.stack_checks import StackChecks
 from pinocchio_core.service.targets import Target, checked
-from pinocchio_core.store.labels import StoredLabel
-from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.labels import StoredLabel
+from pinocchio_core.store.tables.rows import Author
 
 IN_PATH = "path.label"
 

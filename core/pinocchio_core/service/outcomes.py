@@ -9,7 +9,7 @@ from msgspec import Raw, Struct, structs
 from pinocchio_core.domain.diffs import Operation, patch_between
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import Problem, RowUnreadable
-from pinocchio_core.store.rows import StoredProfile
+from pinocchio_core.store.tables.rows import StoredProfile
 
 Op = Literal["create", "update", "replace", "restore", "delete", "set_default"]
 """What is done to a profile, in the words of the history."""

@@ -31,8 +31,8 @@ from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.rows import StoredProfile, readable
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import StoredProfile, readable
 
 
 class Moved(Exception):

@@ -8,13 +8,13 @@ from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.store.blocking import about_to_block
-from pinocchio_core.store.filters import ProfileFilter
-from pinocchio_core.store.listing import Page
-from pinocchio_core.store.registries import RegistryHead
-from pinocchio_core.store.rows import StoredProfile
-from pinocchio_core.store.scan import QUARANTINED
+from pinocchio_core.store.sqlite.blocking import about_to_block
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.filters import ProfileFilter
+from pinocchio_core.store.tables.listing import Page
+from pinocchio_core.store.tables.registries import RegistryHead
+from pinocchio_core.store.tables.rows import StoredProfile
+from pinocchio_core.store.tables.scan import QUARANTINED
 
 PAGES, PAGE_BYTES = 16, 256 * 1024
 """How many pages are kept, and how long each may be."""

@@ -2,9 +2,9 @@
 
 from pinocchio_core.domain.references import Pin, parse_reference
 from pinocchio_core.errors import NotFound, ProfileNotFound, RevisionNotFound, RowUnreadable
-from pinocchio_core.store.history import StoredRevision
-from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.history import StoredRevision
+from pinocchio_core.store.tables.rows import StoredProfile
 
 
 def referenced_row(store: Store, registry: str, reference: str) -> StoredProfile:

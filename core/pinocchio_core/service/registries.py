@@ -16,9 +16,9 @@ from pinocchio_core.service.names import list_problems, name_problem, slug_probl
 from pinocchio_core.service.outcomes import trial
 from pinocchio_core.service.requests import CreateRegistry, PatchRegistry
 from pinocchio_core.service.targets import Target, checked
-from pinocchio_core.store.registries import StoredRegistry
-from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.registries import StoredRegistry
+from pinocchio_core.store.tables.rows import Author
 
 
 class RegistryOutcome(Struct, frozen=True):

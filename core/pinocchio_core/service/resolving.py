@@ -18,8 +18,8 @@ from pinocchio_core.service.requests import ChatRequest, ResolveProfile
 from pinocchio_core.service.resolve import Resolved, Resolver, Uses
 from pinocchio_core.service.stacks import StackReader
 from pinocchio_core.service.targets import Target, checked
-from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import StoredProfile
 
 _MAX_KEPT_BYTES: Final = 64 * 1024
 """Larger profiles are taken apart each time, so that what is kept has a bound in bytes too."""

@@ -14,9 +14,9 @@ from pinocchio_core.service.references import require_revision
 from pinocchio_core.service.requests import ReplaceProfile
 from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.targets import Order, Target
-from pinocchio_core.store.history import StoredRevision
-from pinocchio_core.store.profiles import Written
-from pinocchio_core.store.rows import StoredProfile
+from pinocchio_core.store.tables.history import StoredRevision
+from pinocchio_core.store.tables.profiles import Written
+from pinocchio_core.store.tables.rows import StoredProfile
 
 VERSION_IN_PATH: Final = "path.version"
 

@@ -13,8 +13,8 @@ from pinocchio_core.service.names import EXTENDS
 from pinocchio_core.service.requests import CreateProfile
 from pinocchio_core.service.targets import Target
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.rows import Author
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author
 
 SOURCE = "bootstrap"
 

@@ -18,9 +18,9 @@ from pinocchio_core.service.names import EXTENDS
 from pinocchio_core.service.ratchet import Sorted
 from pinocchio_core.service.stacks import NOTHING_PENDING, Pending, StackReader
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.extends import ALL, NEWEST, Key
-from pinocchio_core.store.rows import readable
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.extends import ALL, NEWEST, Key
+from pinocchio_core.store.tables.rows import readable
 
 MAX_DEPENDANTS: Final = 1000
 """Profiles that build on a changed one and are looked at; more of them are found by `health`."""

@@ -20,9 +20,9 @@ from pinocchio_core.errors import (
 )
 from pinocchio_core.service.names import EXTENDS
 from pinocchio_core.service.references import require_profile, usable_revision
-from pinocchio_core.store.extends import Key
-from pinocchio_core.store.rows import StoredProfile
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.extends import Key
+from pinocchio_core.store.tables.rows import StoredProfile
 
 _PENDING: Final = 0
 """Stands for the version of what is not written yet."""

@@ -9,9 +9,9 @@ from pinocchio_core.domain.slugs import parse_slug, shown, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem, RegistryNotFound
 from pinocchio_core.service.envelope import open_envelope
 from pinocchio_core.service.names import reason_problem, reference_problems, registry_problems, same_slug, slug_problems
-from pinocchio_core.store.labels import StoredLabel
-from pinocchio_core.store.registries import StoredRegistry
-from pinocchio_core.store.rows import Author, StoredProfile
+from pinocchio_core.store.tables.labels import StoredLabel
+from pinocchio_core.store.tables.registries import StoredRegistry
+from pinocchio_core.store.tables.rows import Author, StoredProfile
 
 PROFILE_SLUG: Final = "profile slug"
 IN_PATH, IN_QUERY, REASON_IN_QUERY = "path.slug", "query.registry", "query.reason"

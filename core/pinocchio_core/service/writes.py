@@ -23,8 +23,8 @@ from pinocchio_core.service.stack_checks import StackChecks, StackLook, breaking
 from pinocchio_core.service.targets import Order, Target, checked
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.rows import Author, readable
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author, readable
 
 _TOLD_AS: Final[dict[Op, Literal["create", "update", "delete", "set_default"]]] = {
     "create": "create",

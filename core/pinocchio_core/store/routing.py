@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from pinocchio_core.domain.profile import Profile, Registry
 from pinocchio_core.errors import SourceReadOnly
-from pinocchio_core.store.database import Database
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.filters import ProfileFilter
-from pinocchio_core.store.history import AFTER_ALL, HistoryStore, Revision, StoredRevision
-from pinocchio_core.store.listing import Page
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.profiles import Make, ProfileStore, Written
-from pinocchio_core.store.registries import RegistryHead, RegistryStore, StoredRegistry, clock_ms
-from pinocchio_core.store.rows import Author, StoredProfile
-from pinocchio_core.store.scan import RowState
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import ALL_WELL, Store
+from pinocchio_core.store.tables.filters import ProfileFilter
+from pinocchio_core.store.tables.history import AFTER_ALL, HistoryStore, Revision, StoredRevision
+from pinocchio_core.store.tables.listing import Page
+from pinocchio_core.store.tables.profiles import Make, ProfileStore, Written
+from pinocchio_core.store.tables.registries import RegistryHead, RegistryStore, StoredRegistry, clock_ms
+from pinocchio_core.store.tables.rows import Author, StoredProfile
+from pinocchio_core.store.tables.scan import RowState
 
 _IN_LISTS = "UPDATE profiles SET item_json = json_insert(item_json, '$.source', ?) WHERE registry_slug = ? AND slug = ?"
 _CHANGED = "UPDATE profile_registries SET version = ?, updated_at_ms = ? WHERE slug = ?"

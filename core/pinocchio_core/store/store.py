@@ -7,17 +7,17 @@ from types import MappingProxyType
 from msgspec import structs
 
 from pinocchio_core.errors import RowUnreadable, StoreUnavailable
-from pinocchio_core.store.database import Database
-from pinocchio_core.store.extends import ExtendsStore
-from pinocchio_core.store.filters import ProfileFilter
-from pinocchio_core.store.history import HistoryStore
-from pinocchio_core.store.labels import LabelStore
-from pinocchio_core.store.listing import Page, list_profiles
-from pinocchio_core.store.profiles import ProfileStore
-from pinocchio_core.store.registries import RegistryStore, clock_ms
-from pinocchio_core.store.revisions import RevisionStore
-from pinocchio_core.store.rows import Author, StoredProfile
-from pinocchio_core.store.scan import RowState
+from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.tables.extends import ExtendsStore
+from pinocchio_core.store.tables.filters import ProfileFilter
+from pinocchio_core.store.tables.history import HistoryStore
+from pinocchio_core.store.tables.labels import LabelStore
+from pinocchio_core.store.tables.listing import Page, list_profiles
+from pinocchio_core.store.tables.profiles import ProfileStore
+from pinocchio_core.store.tables.registries import RegistryStore, clock_ms
+from pinocchio_core.store.tables.revisions import RevisionStore
+from pinocchio_core.store.tables.rows import Author, StoredProfile
+from pinocchio_core.store.tables.scan import RowState
 
 ALL_WELL: Mapping[str, RowState] = MappingProxyType({})
 """What is known of rows of which nothing is known."""

@@ -15,7 +15,7 @@ import msgspec
 from pinocchio_core.bootstrap import Program, assemble
 from pinocchio_core.host.discovery import given_plugins, installed_plugins
 from pinocchio_core.host.host import Host
-from pinocchio_core.store.dsn import dsn_of_path
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 
 
 def make_host(*plugins: Any) -> Host:

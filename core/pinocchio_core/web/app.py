@@ -27,9 +27,9 @@ from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.conversations import ConversationStore
-from pinocchio_core.store.feed import ChangeFeed
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.conversations import ConversationStore
+from pinocchio_core.store.tables.feed import ChangeFeed
 from pinocchio_core.web import errors
 from pinocchio_core.web.access import OpenAccess, TokenAccess
 from pinocchio_core.web.browsers import Browsers, CrossOrigin

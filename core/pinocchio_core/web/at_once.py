@@ -3,7 +3,7 @@
 To hand a request over and to have the answer sent from elsewhere costs several times what it takes to read a profile,
 above all where both threads run on cores of their own and pass the interpreter's lock to and fro. What is answered at
 once is read from memory or by a short statement; where that would wait or take long, a thread does it after all
-(`store.blocking`).
+(`store.sqlite.blocking`).
 """
 
 import re

@@ -19,7 +19,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import InternalServerError
 
-from pinocchio_core.store.blocking import WouldBlock, no_blocking
+from pinocchio_core.store.sqlite.blocking import WouldBlock, no_blocking
 from pinocchio_core.web import at_once
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.tasks import Detached, KeepAliveTask, ProblemTask

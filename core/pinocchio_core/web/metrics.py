@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.service.changes.webhooks import Webhooks
-from pinocchio_core.store.database import Database
-from pinocchio_core.store.keeper import wal_bytes
+from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.sqlite.keeper import wal_bytes
 from pinocchio_core.web.turn_metrics import TurnMetrics
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -9,8 +9,8 @@ from msgspec import Struct
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import fold, parse_slug, shown, trim
 from pinocchio_core.errors import InvalidRequest, Problem
-from pinocchio_core.store.feed import Place, Wanted, parse_place
-from pinocchio_core.store.filters import ProfileFilter
+from pinocchio_core.store.tables.feed import Place, Wanted, parse_place
+from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.web import codec
 
 LATEST = "latest"

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.service.chats.admission import Admission
 from pinocchio_core.service.chats.turn_times import TurnFigures
-from pinocchio_core.store.conversations import ConversationStore
+from pinocchio_core.store.tables.conversations import ConversationStore
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, Profile, Registry, RegistryMetadata, Runtime
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.profiles import Written
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.profiles import Written
+from pinocchio_core.store.tables.rows import Author
 
 
 @dataclass

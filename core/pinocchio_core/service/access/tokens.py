@@ -21,7 +21,7 @@ import msgspec
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.service.access.callers import Caller, Token, digest_of, line_of
-from pinocchio_core.store.files import sync_folder
+from pinocchio_core.store.sqlite.files import sync_folder
 
 LOOK_EVERY_S: Final = 1.0
 """How long a change of the file may go unnoticed."""

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import SettingsError
-from pinocchio_core.store.feed import Change
+from pinocchio_core.store.tables.feed import Change
 
 MAX_TIMEOUT_S: Final = 30
 _SHORTEST_SECRET: Final = 16

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from pinocchio_core.errors import HistoryReset, ListenersFull, PinocchioError
-from pinocchio_core.store.feed import EVERYTHING, Change, ChangeFeed, Place, Wanted, parse_place
+from pinocchio_core.store.tables.feed import EVERYTHING, Change, ChangeFeed, Place, Wanted, parse_place
 
 LOOK_S: Final = 0.1
 """How often to look for what this and other processes have written."""

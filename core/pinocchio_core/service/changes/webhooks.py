@@ -21,9 +21,9 @@ from pinocchio_core.errors import HistoryReset, PinocchioError
 from pinocchio_core.service.changes.endpoints import Endpoint
 from pinocchio_core.service.changes.posting import Connection, NotDelivered, cut_off, post
 from pinocchio_core.service.upkeep.leases import Lease
-from pinocchio_core.store.cursors import WebhookCursor, WebhookCursors
-from pinocchio_core.store.feed import BEGINNING, Change, ChangeFeed, Place, parse_place
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.cursors import WebhookCursor, WebhookCursors
+from pinocchio_core.store.tables.feed import BEGINNING, Change, ChangeFeed, Place, parse_place
 
 WEBHOOK_LEASE: Final = "webhook_lease"
 """The fact: who delivers, and until when nobody else does."""

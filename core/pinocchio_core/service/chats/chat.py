@@ -33,7 +33,8 @@ from pinocchio_core.service.names import conversation_problems, name_problem, re
 from pinocchio_core.service.requests import ChatRequest
 from pinocchio_core.service.resolving import ResolveService, overrides_of
 from pinocchio_core.service.targets import Target, opened
-from pinocchio_core.store.conversations import (
+from pinocchio_core.store.sqlite.presence import runs
+from pinocchio_core.store.tables.conversations import (
     CANCELLED,
     COMPLETED,
     FAILED,
@@ -43,7 +44,6 @@ from pinocchio_core.store.conversations import (
     StoredTurn,
     blocks_json,
 )
-from pinocchio_core.store.presence import runs
 
 MISSING_PROMPT: Final = "missing prompt"
 ABANDONED_MS: Final = 15 * 60 * 1000

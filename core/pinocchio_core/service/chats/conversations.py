@@ -4,7 +4,7 @@ from typing import Any
 
 from pinocchio_core.errors import ConversationNotFound
 from pinocchio_core.service.access.callers import Caller
-from pinocchio_core.store.conversations import ConversationStore
+from pinocchio_core.store.tables.conversations import ConversationStore
 
 
 class ConversationService:

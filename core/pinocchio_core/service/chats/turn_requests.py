@@ -10,7 +10,7 @@ from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS, HistoryBoun
 from pinocchio_core.service.defaults import Choice
 from pinocchio_core.service.resolve import Resolved
 from pinocchio_core.service.targets import Target
-from pinocchio_core.store.conversations import FOR_EVER, Retention
+from pinocchio_core.store.tables.conversations import FOR_EVER, Retention
 
 
 class TurnRules(Struct, frozen=True, kw_only=True):

@@ -10,9 +10,9 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.drafts import stamped
 from pinocchio_core.service.files.plans import Plan, Step
-from pinocchio_core.store.registries import StoredRegistry
-from pinocchio_core.store.rows import Author, StoredProfile
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.registries import StoredRegistry
+from pinocchio_core.store.tables.rows import Author, StoredProfile
 
 
 class Applying:

@@ -15,9 +15,9 @@ from pinocchio_core.service.files.filed import Described, DescribedRegistry, loc
 from pinocchio_core.service.registries import changed_registry
 from pinocchio_core.service.stack_checks import Change, StackChecks, StackLook
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.filters import ProfileFilter
-from pinocchio_core.store.rows import Author, readable
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.filters import ProfileFilter
+from pinocchio_core.store.tables.rows import Author, readable
 
 _NOBODY = Author(actor="", source="")
 

@@ -16,11 +16,11 @@ from pinocchio_core.service.files.filed import Described, DescribedRegistry, Fil
 from pinocchio_core.service.registries import changed_registry
 from pinocchio_core.service.stack_checks import StackChecks
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.database import Database
-from pinocchio_core.store.registries import RegistryStore
 from pinocchio_core.store.routing import Source, sourced_store
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.registries import RegistryStore
+from pinocchio_core.store.tables.rows import Author
 
 LOOK_S: Final = 1.0
 _REST: Final = 20

@@ -14,7 +14,7 @@ from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.documents import StoredDocument, stored_documents
+from pinocchio_core.store.copies.documents import StoredDocument, stored_documents
 
 _NOT_MIGRATED: Final = (
     "is no longer read, and versions in the history are not migrated; label the migrated profile instead"

@@ -21,9 +21,9 @@ from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
 from pinocchio_core.service.validation import Validation
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.rows import Author, StoredProfile
-from pinocchio_core.store.scan import RowScan
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.rows import Author, StoredProfile
+from pinocchio_core.store.tables.scan import RowScan
 
 
 class Upgraded(Struct, frozen=True, kw_only=True):

@@ -12,17 +12,17 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.backup import list_backups
-from pinocchio_core.store.checks import Inspection, Progress, inspect_database
-from pinocchio_core.store.documents import stored_documents
-from pinocchio_core.store.dsn import Dsn
-from pinocchio_core.store.files import loose_permissions, real_path, require_plain_file
-from pinocchio_core.store.keeper import wal_bytes
-from pinocchio_core.store.labels import LOST_LABELS
-from pinocchio_core.store.library import Connection, connected, library, library_text
-from pinocchio_core.store.migrations import FIRST_WITH_LABELS
-from pinocchio_core.store.presence import servers_with
-from pinocchio_core.store.rows import readable
+from pinocchio_core.store.copies.backup import list_backups
+from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
+from pinocchio_core.store.copies.documents import stored_documents
+from pinocchio_core.store.layouts.migrations import FIRST_WITH_LABELS
+from pinocchio_core.store.sqlite.dsn import Dsn
+from pinocchio_core.store.sqlite.files import loose_permissions, real_path, require_plain_file
+from pinocchio_core.store.sqlite.keeper import wal_bytes
+from pinocchio_core.store.sqlite.library import Connection, connected, library, library_text
+from pinocchio_core.store.sqlite.presence import servers_with
+from pinocchio_core.store.tables.labels import LOST_LABELS
+from pinocchio_core.store.tables.rows import readable
 
 State = Literal["ok", "warning", "wrong"]
 

@@ -10,9 +10,9 @@ from typing import Final
 from msgspec import Struct, field
 
 from pinocchio_core.domain.slugs import shown
-from pinocchio_core.store.revisions import REGISTRY_ITSELF
-from pinocchio_core.store.rows import StoredProfile
-from pinocchio_core.store.scan import INVALID, QUARANTINED, Key, RowState
+from pinocchio_core.store.tables.revisions import REGISTRY_ITSELF
+from pinocchio_core.store.tables.rows import StoredProfile
+from pinocchio_core.store.tables.scan import INVALID, QUARANTINED, Key, RowState
 
 MAX_NAMED: Final = 20
 """How many rows are named where there are more."""

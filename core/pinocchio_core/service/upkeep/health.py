@@ -20,10 +20,10 @@ from pinocchio_core.errors import PinocchioError, Problem, RegistryNotFound, Row
 from pinocchio_core.service.stack_checks import MAX_DEPENDANTS, StackChecks
 from pinocchio_core.service.upkeep.findings import MAX_NAMED, Findings
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.revisions import REGISTRY_ITSELF
-from pinocchio_core.store.rows import StoredProfile
-from pinocchio_core.store.scan import INVALID, PAGE, QUARANTINED, Key, Position, RowScan, RowState
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.revisions import REGISTRY_ITSELF
+from pinocchio_core.store.tables.rows import StoredProfile
+from pinocchio_core.store.tables.scan import INVALID, PAGE, QUARANTINED, Key, Position, RowScan, RowState
 
 LOOK_S: Final = 5.0
 """How often to look at what was changed, and again at what is known not to be well."""

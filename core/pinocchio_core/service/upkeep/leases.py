@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-from pinocchio_core.store.facts import Facts
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.facts import Facts
 
 LEASE_MS: Final = 60_000
 

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.service.upkeep.leases import Lease
-from pinocchio_core.store.backup import backup_name, make_backup, prune
-from pinocchio_core.store.facts import Facts
+from pinocchio_core.store.copies.backup import backup_name, make_backup, prune
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.facts import Facts
 
 LAST_BACKUP: Final = "last_backup"
 """The fact: `at_ms`, `path` and `profiles` of the newest verified one."""

@@ -4,7 +4,7 @@ import falcon
 import msgspec
 
 from pinocchio_core.service.changes.following import Follower, Listener
-from pinocchio_core.store.feed import BEGINNING, Change, ChangeFeed, Place
+from pinocchio_core.store.tables.feed import BEGINNING, Change, ChangeFeed, Place
 from pinocchio_core.web import codec, queries
 from pinocchio_core.web.events import HEARTBEAT
 from pinocchio_core.web.outlets import Outlet, OutletStream

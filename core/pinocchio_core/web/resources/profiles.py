@@ -7,7 +7,7 @@ from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.service.outcomes import Outcome
 from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.writes import ProfileWrites
-from pinocchio_core.store.rows import StoredProfile
+from pinocchio_core.store.tables.rows import StoredProfile
 from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource

@@ -3,7 +3,7 @@
 import falcon
 
 from pinocchio_core.service.registries import RegistryOutcome, RegistryService
-from pinocchio_core.store.registries import StoredRegistry
+from pinocchio_core.store.tables.registries import StoredRegistry
 from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource

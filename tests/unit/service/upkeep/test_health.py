@@ -11,11 +11,11 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.service.upkeep import health as module
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.validation import Validation
-from pinocchio_core.store.dsn import parse_dsn
-from pinocchio_core.store.facts import VERSION_FLOOR, Facts
-from pinocchio_core.store.opening import open_database
-from pinocchio_core.store.rows import Author
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.facts import VERSION_FLOOR, Facts
+from pinocchio_core.store.tables.rows import Author
 
 DEADLINE_S = 30
 ANN = Author(actor="ann", source="test")

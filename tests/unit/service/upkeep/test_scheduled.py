@@ -7,11 +7,11 @@ import pytest
 from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.upkeep.scheduled import BACKUP_LEASE, Schedule, ScheduledBackups
-from pinocchio_core.store.backup import list_backups
-from pinocchio_core.store.dsn import dsn_of_path
-from pinocchio_core.store.facts import Facts
-from pinocchio_core.store.opening import open_database
+from pinocchio_core.store.copies.backup import list_backups
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.facts import Facts
 from pinocchio_core.testing import make_app
 from pinocchio_plugins import starter_profile
 

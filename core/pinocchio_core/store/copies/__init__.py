@@ -1,0 +1,1 @@
+"""Copies of a whole database: made, verified, and put in its place."""

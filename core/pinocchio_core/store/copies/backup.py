@@ -1,0 +1,258 @@
+"""Backups: consistent copies of a database that others may be writing, verified before they count."""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, structs
+
+from pinocchio_core.errors import DatabaseRefused
+from pinocchio_core.store.copies.archive import ENDING, is_archive, write_archive
+from pinocchio_core.store.copies.checks import Inspection, Judge, Progress, inspect_database, require_file
+from pinocchio_core.store.copies.unarchive import as_database
+from pinocchio_core.store.sqlite.faults import fault_of
+from pinocchio_core.store.sqlite.files import create_file, sync_folder
+from pinocchio_core.store.sqlite.library import connected, library, sqlite_version
+
+Format = Literal["database", "archive"]
+"""A copy of the file, or a portable archive."""
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a verified backup has in it; lies beside it as `<name>.manifest.json`."""
+
+    file: str
+    database: str
+    created_at: str
+    size_bytes: int
+    file_sha256: str
+    layout: int
+    registries: int
+    profiles: int
+    revisions: int
+    highest_version: int
+    content_sha256: str
+    plugins: dict[str, str]
+    """Distributions and their versions."""
+    sqlite: str
+    format: Format = "database"
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A backup as it is listed."""
+
+    path: str
+    created_at: str
+    size_bytes: int
+    profiles: int | None
+    verified: bool
+    """Whether a manifest of its size lies beside it; `verify` looks at the content."""
+    format: Format
+
+
+def backup_name(database: Path, now: datetime, folder: Path | None = None, *, kind: Format = "database") -> Path:
+    """Where a backup goes that was not told so: beside the database or in the folder, with the local time.
+
+    Where a copy of that second is there already, a number follows.
+    """
+    first = (folder or database.parent) / f"{database.name}.bak.{now:%Y%m%d-%H%M%S}"
+    return free_name(first, ENDING if kind == "archive" else "")
+
+
+def free_name(first: Path, ending: str = "") -> Path:
+    """The path and its ending, with a number between them where that is taken."""
+    names = itertools.chain([first.name], (f"{first.name}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := first.with_name(name + ending)).exists())
+
+
+def manifest_path(backup: Path) -> Path:
+    """The manifest of a backup."""
+    return backup.with_name(f"{backup.name}.manifest.json")
+
+
+def make_backup(
+    database: Path,
+    destination: Path,
+    *,
+    plugins: Mapping[str, str],
+    now: datetime,
+    progress: Progress = lambda _, __: None,
+) -> Manifest:
+    """Copy a database while it may be written, verify the copy, and only then give it its name.
+
+    Where that ends as archives do, it is one.
+
+    Raises:
+        DatabaseRefused: there is no database, the destination is there already or cannot be written, or the copy is
+            not sound; nothing is left behind.
+    """
+    require_file(database)
+    for taken in (destination, manifest_path(destination)):
+        if taken.exists():
+            raise DatabaseRefused(f"{taken} exists already", next_step="name a file that does not exist")
+    archive = is_archive(destination)
+    unfinished = destination.with_name(f"{destination.name}.unfinished-{os.getpid()}{ENDING if archive else ''}")
+    try:
+        create_file(unfinished)
+        (write_archive if archive else copy_database)(database, unfinished)
+        found = _inspected(unfinished, progress=progress)
+        if not found.sound:
+            raise DatabaseRefused(
+                f"the copy of {database} is not sound: " + "; ".join(found.problems),
+                next_step="see `pinocchio profiles verify`, and repair or restore the database",
+            )
+        manifest = _manifest(found, unfinished, database=database, destination=destination, plugins=plugins, now=now)
+        _publish(unfinished, destination, manifest)
+    except OSError as error:
+        raise DatabaseRefused(
+            f"cannot write {destination}: {error.strerror or error}", next_step="choose another place, or make space"
+        ) from error
+    except library().errors as error:
+        raise DatabaseRefused(
+            f"cannot copy {database} to {destination}: {fault_of(error) or error}",
+            next_step="check the free space and the database",
+        ) from error
+    finally:
+        for suffix in ("", "-journal"):
+            with suppress(OSError):
+                Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+    return manifest
+
+
+def copy_database(source: Path, destination: Path) -> None:
+    """Copy a database into an empty file, in one step: copies in several never end while others write.
+
+    The copy is complete in that one file.
+    """
+    with connected(source, timeout_s=30) as reader, connected(destination, mode="rw", timeout_s=30) as writer:
+        library().copy(reader, writer)
+        writer.execute("PRAGMA journal_mode = DELETE").fetchall()
+
+
+def verify(path: Path, *, progress: Progress = lambda _, __: None, judge: Judge | None = None) -> Inspection:
+    """Inspect a database or a backup, and compare it with the manifest beside it, where there is one.
+
+    `judge` says what the installed plugins have against a document.
+
+    Raises:
+        DatabaseRefused: it cannot be read at all.
+    """
+    require_file(path)
+    manifest = read_manifest(path)
+    problems: list[str] = []
+    if manifest and manifest.file_sha256 != _file_sha256(path):
+        problems.append(f"{path} is not the file that its manifest is about: the hash is another one")
+    found = _inspected(path, progress=progress, judge=judge)
+    if manifest and manifest.content_sha256 != found.content_sha256:
+        problems.append(f"the content of {path} is not what its manifest says")
+    return structs.replace(found, problems=(*problems, *found.problems))
+
+
+def _inspected(path: Path, *, progress: Progress, judge: Judge | None = None) -> Inspection:
+    """What is in a database, or in the one that an archive comes to."""
+    with as_database(path) as database:
+        found = inspect_database(database, progress=progress, judge=judge)
+    return found if database == path else structs.replace(found, path=path, size_bytes=path.stat().st_size)
+
+
+def read_manifest(backup: Path) -> Manifest | None:
+    """The manifest of a backup, `None` where there is none that can be read."""
+    try:
+        return msgspec.json.decode(manifest_path(backup).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def list_backups(database: Path) -> list[Found]:
+    """The backups beside a database, the newest first."""
+    found = []
+    for path in database.parent.glob(f"{_escaped(database.name)}.bak.*"):
+        if path.name.endswith(".manifest.json") or ".unfinished-" in path.name or not path.is_file():
+            continue
+        manifest, stat = read_manifest(path), path.stat()
+        made = (
+            manifest.created_at
+            if manifest
+            else datetime.fromtimestamp(stat.st_mtime).astimezone().isoformat("T", "seconds")
+        )
+        verified = manifest is not None and manifest.size_bytes == stat.st_size
+        profiles = manifest.profiles if manifest else None
+        found.append(
+            Found(
+                path=str(path),
+                created_at=made,
+                size_bytes=stat.st_size,
+                profiles=profiles,
+                verified=verified,
+                format="archive" if is_archive(path) else "database",
+            )
+        )
+    return sorted(found, key=lambda each: (datetime.fromisoformat(each.created_at), each.path), reverse=True)
+
+
+def prune(database: Path, *, keep: int | None, max_age_s: float | None, now: datetime) -> list[Path]:
+    """Remove old verified backups of a database, never the newest; returns what was removed.
+
+    Copies without a manifest are not ours to remove.
+    """
+    verified = [each for each in list_backups(database) if each.verified]
+    removed = []
+    for position, each in enumerate(verified):
+        age_s = (now.astimezone() - datetime.fromisoformat(each.created_at)).total_seconds()
+        too_many = keep is not None and position >= keep
+        too_old = max_age_s is not None and age_s > max_age_s
+        if position and (too_many or too_old):
+            path = Path(each.path)
+            path.unlink(missing_ok=True)
+            manifest_path(path).unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _manifest(
+    found: Inspection, copy: Path, *, database: Path, destination: Path, plugins: Mapping[str, str], now: datetime
+) -> Manifest:
+    return Manifest(
+        file=destination.name,
+        database=database.name,
+        created_at=now.astimezone().isoformat("T", "seconds"),
+        size_bytes=copy.stat().st_size,
+        file_sha256=_file_sha256(copy),
+        layout=found.layout,
+        registries=found.registries,
+        profiles=found.profiles,
+        revisions=found.revisions,
+        highest_version=found.highest_version,
+        content_sha256=found.content_sha256,
+        plugins=dict(plugins),
+        sqlite=sqlite_version(),
+        format="archive" if is_archive(copy) else "database",
+    )
+
+
+def _publish(unfinished: Path, destination: Path, manifest: Manifest) -> None:
+    """Give a verified copy its name, then write its manifest: what has a manifest is whole."""
+    os.link(unfinished, destination)  # fails where somebody has taken the name meanwhile
+    beside = manifest_path(destination)
+    create_file(beside)
+    with beside.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(destination.parent)
+
+
+def _file_sha256(path: Path) -> str:
+    """The hash of a file that this process does not have open as a database."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

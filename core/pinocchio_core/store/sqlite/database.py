@@ -1,0 +1,293 @@
+"""One open database: the way of every read and of every write."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
+from pinocchio_core.store.sqlite.blocking import about_to_block
+from pinocchio_core.store.sqlite.connections import Connections, Slot
+from pinocchio_core.store.sqlite.dsn import Dsn
+from pinocchio_core.store.sqlite.faults import fault_of, faults, is_locked, mapped
+from pinocchio_core.store.sqlite.gate import WriteGate, gate_path
+from pinocchio_core.store.sqlite.guard import Mark
+from pinocchio_core.store.sqlite.known_file import KnownFile
+from pinocchio_core.store.sqlite.library import Connection, library
+from pinocchio_core.store.sqlite.tally import Tally
+
+NO_WAITING = "PRAGMA busy_timeout = 0"
+
+
+class Database:
+    """An open database; close it when the program stops.
+
+    Peewee opens the connections, with their pragmas, and runs the transactions; they are kept until the end, because
+    opening one for each read costs more than ten reads. Statements are fixed texts run on the connection itself:
+    building one with Peewee costs ten times the read, and a model object fifteen times.
+    """
+
+    def __init__(self, dsn: Dsn, *, admit: Callable[[], None] = lambda: None) -> None:
+        """`admit` raises DatabaseRefused where the file at the DSN's path is not one to serve."""
+        self.dsn = dsn
+        self.tally = Tally()
+        self.written = threading.Event()
+        """Set by every write."""
+        pragmas = dict(dsn.pragmas)
+        if dsn.read_only or dsn.path is None:
+            pragmas.pop("journal_mode", None)  # a change of mode is a write, and memory has none
+        self._library = library()
+        self.peewee = self._library.peewee(self._new_connection, pragmas)
+        self._admit = admit
+        self._connections = Connections(for_writes=self._open_for_writes, for_reads=self._open_for_reads)
+        self._writing: int | None = None
+        """The thread that has the connection for writes, and reads through it too."""
+        self.gate = WriteGate(
+            None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
+        )
+        self._file = KnownFile(dsn.path, self.gate)
+        self._refusal: str | None = None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writes are refused."""
+        return self.dsn.read_only
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement; none is left unread, which would keep checkpoints from finishing."""
+        connections, writing = self._connections, self._writing == get_ident()
+        slot = connections.writer if writing else connections.take()
+        try:  # as `mapped`, without the cost of a context manager on every read
+            with slot.lock:
+                connection = slot.connection or slot.open()
+                return connection.execute(sql, parameters).fetchall()
+        except faults() as error:
+            if self._library.is_broken_text(error):
+                return self._rows_of_broken_text(slot, sql, parameters)
+            if not writing and is_locked(error):
+                return self._rows_in_time(slot, sql, parameters)
+            if fault := self._fault_of(error):
+                raise fault from error
+            raise
+        finally:
+            if not writing:
+                connections.put_back(slot)
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """One write transaction: all of it is committed when the block ends, or nothing when it raises.
+
+        Raises:
+            StoreReadOnly: the database was opened read-only.
+            StoreUnavailable: it stayed locked beyond the busy timeout, the disk failed, or the file is another one.
+        """
+        if self.read_only:
+            raise StoreReadOnly("it was opened with mode=ro, immutable or query_only")
+        with self.gate.hold(), mapped(self._fault_of):
+            self._require_same_file()
+            with self._writer(), self._noting(), self.peewee.atomic("IMMEDIATE"):
+                yield
+        if not self.written.is_set():
+            self.written.set()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement inside `write`; returns the number of rows it changed."""
+        return self._library.changed(self.connect(), sql, parameters)
+
+    def connect(self) -> Connection:
+        """The connection for writes, opened when it is first asked for."""
+        with self._connections.writer.lock:
+            return self._connections.writer.open()
+
+    def keep_watch(self) -> None:
+        """From now on notice when the file is removed, replaced, or written by anything but SQLite; see `watch`."""
+        if self.dsn.path is None or self.read_only:
+            return
+        with self.gate.hold():
+            self.keep_note()
+
+    def keep_note(self) -> None:
+        """Take the file as it is now for the one that is open; inside the gate."""
+        self._file.note()
+
+    def looks_the_same(self) -> bool:
+        """Whether the path still leads to the file that was opened; costs next to nothing."""
+        return not self._file.is_watched or (self._refusal is None and self._file.is_as_left())
+
+    def watch(self) -> None:
+        """Look whether the file is still the one that was opened; each write does so too.
+
+        Raises:
+            StoreUnavailable: it was replaced, and is open again for the next request, or cannot be.
+        """
+        with self.gate.hold(timeout_ms=100), mapped():
+            self._require_same_file()
+
+    def checkpoint(self, *, wait_ms: int) -> bool:
+        """Bring everything into the main file and empty the write-ahead log; False where a reader was in the way.
+
+        Waits for other writers, and then for readers, for `wait_ms` each.
+
+        Raises:
+            StoreUnavailable: a writer did not end in time, the disk failed, or the file is another one.
+        """
+        with self.gate.hold(timeout_ms=wait_ms), mapped():
+            self._require_same_file()
+            began = time.perf_counter()
+            with self._writer():
+                self.rows(f"PRAGMA busy_timeout = {wait_ms}")
+                try:
+                    with self._noting():
+                        blocked = bool(self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+                    if not blocked:  # the main file alone is complete, with as many pages as our connection counts
+                        self._file.doubt_unless(self._pages_bytes())
+                finally:
+                    self.rows(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
+        self.tally.checkpoints += 1
+        self.tally.checkpoint_s += time.perf_counter() - began
+        self.tally.checkpoints_blocked += blocked
+        return not blocked
+
+    @contextmanager
+    def stillness(self) -> Iterator[None]:
+        """Nobody writes, and the main file alone is complete, as long as the block runs.
+
+        Raises:
+            StoreUnavailable: a writer or a reader did not let go within the busy timeout.
+        """
+        with self.gate.hold(), mapped():
+            with self._noting():
+                blocked = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+            if blocked:
+                raise StoreUnavailable("a reader did not end, so the write-ahead log could not be emptied")
+            with self._writer(), self.peewee.atomic("IMMEDIATE"):  # other programs do not know the gate
+                yield
+            self.keep_note()
+
+    def close(self) -> None:
+        """Close the connections of all threads; with the last of all programs SQLite empties the write-ahead log."""
+        self._connections.close()
+        self.gate.close()
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """The connection for writes is this thread's while the block runs; inside the gate."""
+        slot = self._connections.writer
+        with slot.lock:
+            slot.open()
+            self._writing = get_ident()
+            try:
+                yield
+            finally:
+                self._writing = None
+
+    def _rows_of_broken_text(self, slot: Slot, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """As `rows`, with escapes for what is no UTF-8: one damaged row must not hide the others."""
+        with mapped(), slot.lock:
+            return self._library.rows_of_broken_text(slot.open(), sql, parameters)
+
+    def _rows_in_time(self, slot: Slot, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """As `rows`, waiting for who has locked the database."""
+        about_to_block()
+        with mapped(self._fault_of), slot.lock:
+            connection = slot.open()
+            connection.execute(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
+            try:
+                return connection.execute(sql, parameters).fetchall()
+            finally:
+                connection.execute(NO_WAITING)
+
+    def _fault_of(self, error: BaseException) -> PinocchioError | None:
+        """As `fault_of`; where the file is being written by others, a table that is not there is no fault of ours."""
+        fault = fault_of(error)
+        if fault or self.looks_the_same():
+            return fault
+        return StoreUnavailable(f"{self.dsn.path} was written by another program and is being looked at")
+
+    def _open_for_writes(self) -> Connection:
+        if not self.peewee.is_closed():
+            self.peewee.close()  # it does not know that its connection was closed
+        self.peewee.connect()
+        return self.peewee.connection()  # type: ignore[no-any-return, no-untyped-call]  # stubs
+
+    def _open_for_reads(self) -> Connection:
+        connection: Connection = self.peewee._connect()  # type: ignore[attr-defined]  # noqa: SLF001  as its pools do
+        connection.execute(NO_WAITING)  # which would also block a thread that must not; see `_rows_in_time`
+        return connection
+
+    def _new_connection(self) -> Connection:
+        """A connection that has read nothing yet, to the file that was opened and to no other.
+
+        A first statement on another file would play the write-ahead log of this one over it. And where there is no
+        file any more, opening it would make one.
+        """
+        self._require_the_path()
+        connection = self._library.open(self.dsn.uri, timeout_s=self.dsn.busy_timeout_ms / 1000)
+        try:
+            self._require_the_path()
+        except StoreUnavailable:
+            connection.close()
+            raise
+        return connection
+
+    def _require_the_path(self) -> None:
+        if self._refusal is not None:
+            raise StoreUnavailable(self._refusal)
+        if self._file.is_watched and not self._file.is_there(self._file.find()):
+            raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
+
+    def _require_same_file(self) -> None:
+        """Go on with the file that was opened; inside the gate, and without the connection for writes."""
+        if self.dsn.path is None or self.looks_the_same():
+            return
+        same = self._file.is_there(found := self._file.find())
+        self._reopen(self.dsn.path, found)
+        if not same:
+            raise StoreUnavailable(f"{self.dsn.path} was replaced by another file, which is served from now on")
+
+    def _reopen(self, path: Path, found: Mark | None) -> None:
+        """Drop the connections to what was at the path, and serve what is there now, if it is sound."""
+        self._refusal = f"{path} was replaced and is being looked at"
+        self._connections.close()
+        self.tally.reopened += 1
+        if found is None:
+            self._refusal = f"{path} is gone; put it back, or stop the server and restore a backup"
+            raise StoreUnavailable(self._refusal, retry_after_s=5)
+        if not self._file.is_there(found) and not self.gate.noted(found):
+            # they belong to the file that was there, and would be played over the new one; where another process
+            # has noted the new one, it has done this before
+            for suffix in ("-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+        self._file.open(found)
+        damage = self._damage()
+        if damage != "ok":
+            self._connections.close()
+            self._refusal = f"{path} was replaced or written by another program, and cannot be served: {damage}"
+            raise StoreUnavailable(self._refusal, retry_after_s=5)
+        self._file.note()
+
+    def _damage(self) -> str:
+        """What is wrong with the file at the path, `ok` where nothing is; opens it."""
+        try:
+            self._admit()
+            self._refusal = None
+            return str(self.rows("PRAGMA quick_check(1)")[0][0])
+        except (DatabaseRefused, StoreUnavailable) as error:
+            return str(error)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What the block does to the file is ours, also where the disk fails in the middle of it; inside the gate."""
+        try:
+            yield
+        except BaseException:
+            with suppress(StoreUnavailable):
+                self._file.note_own_work()
+            raise
+        self._file.note_own_work()
+
+    def _pages_bytes(self) -> int:
+        return int(self.rows("PRAGMA page_count")[0][0]) * int(self.rows("PRAGMA page_size")[0][0])

@@ -1,0 +1,1 @@
+"""The tables, one module for what one or two of them hold."""

@@ -1,0 +1,234 @@
+"""One open database: connections, and writes that happen as a whole or not at all."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
+from pinocchio_core.store.sqlite.blocking import WouldBlock, no_blocking
+from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.sqlite.dsn import parse_dsn
+from pinocchio_core.store.sqlite.faults import faults
+from pinocchio_core.store.sqlite.files import create_file
+from pinocchio_core.store.sqlite.gate import gate_path
+from pinocchio_core.store.sqlite.library import connected
+
+LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.readline()
+connection.execute("COMMIT")
+connection.close()
+"""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Callable[[], None]]:
+    """Another process holds the write lock until the function is called."""
+    command = [sys.executable, "-c", LOCK, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+
+        def let_go() -> None:
+            process.communicate("\n", timeout=30)
+
+        try:
+            yield let_go
+        finally:
+            if process.poll() is None:
+                let_go()
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    create_file(path)
+    opened = Database(parse_dsn(f"file:{path}?_journal_mode=WAL&_busy_timeout=100"))
+    with opened.write():
+        opened.run("CREATE TABLE t (x)")
+    yield opened
+    opened.close()
+
+
+def values(database: Database) -> list[int]:
+    return [row[0] for row in database.rows("SELECT x FROM t ORDER BY x")]
+
+
+def test_write_commits_everything(database: Database) -> None:
+    with database.write():
+        assert database.run("INSERT INTO t VALUES (1), (2)") == 2
+        assert values(database) == [1, 2]
+    assert values(database) == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, sqlite3.ProgrammingError])
+def test_write_rolls_everything_back_when_its_block_raises(database: Database, kind: type[BaseException]) -> None:
+    def fail() -> None:
+        with database.write():
+            database.run("INSERT INTO t VALUES (1)")
+            database.run("CREATE TABLE u (x)")
+            raise kind
+
+    with pytest.raises(kind):
+        fail()
+    assert values(database) == []
+    assert database.rows("SELECT name FROM sqlite_master") == [("t",)]
+    with database.write():
+        database.run("INSERT INTO t VALUES (2)")
+    assert values(database) == [2]
+
+
+def test_a_statement_that_is_wrong_is_our_own_fault_and_rolls_back(database: Database) -> None:
+    def fail() -> None:
+        with database.write():
+            database.run("INSERT INTO t VALUES (1)")
+            database.run("INSERT INTO missing VALUES (1)")
+
+    with pytest.raises(faults(), match="no such table: missing"):
+        fail()
+    assert values(database) == []
+
+
+def test_a_statement_that_is_wrong_is_not_its_own_cause(database: Database) -> None:
+    """Whoever follows the chain of causes would follow it forever."""
+    with pytest.raises(faults(), match="no such table: missing") as caught:
+        database.rows("SELECT * FROM missing")
+    assert caught.value.__cause__ is not caught.value
+
+
+def test_only_the_thread_that_writes_sees_what_is_not_committed_yet(database: Database) -> None:
+    seen: list[list[int]] = []
+
+    def look() -> None:
+        seen.append(values(database))
+
+    with database.write():
+        database.run("INSERT INTO t VALUES (1)")
+        look()
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join(30)
+    look()
+    assert seen == [[1], [], [1]]
+
+
+def test_every_connection_has_the_pragmas_of_the_dsn(path: Path) -> None:
+    create_file(path)
+    database = Database(parse_dsn(f"file:{path}?_journal=WAL&_fk=1&_sync=FULL&_cache_size=-300"))
+    names = ("journal_mode", "foreign_keys", "synchronous", "cache_size", "trusted_schema")
+    seen: list[list[object]] = []
+
+    def look() -> None:
+        seen.append([database.rows(f"PRAGMA {name}")[0][0] for name in names])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join(30)
+    look()
+    database.close()
+    assert seen == [["wal", 1, 2, -300, 0]] * 2
+
+
+def test_a_read_that_finds_the_database_locked_waits_for_the_busy_timeout_or_not_at_all(path: Path) -> None:
+    create_file(path)
+    database = Database(parse_dsn(f"file:{path}?_journal=DELETE&_busy_timeout=70"))
+    with pytest.raises(WouldBlock), no_blocking():
+        database.rows("SELECT 1")
+    assert database.rows("SELECT 1") == [(1,)]
+    with no_blocking():
+        assert database.rows("SELECT 1") == [(1,)]
+    with connected(path, mode="rw") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(WouldBlock), no_blocking():
+            database.rows("SELECT name FROM sqlite_master")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            database.rows("SELECT name FROM sqlite_master")
+        other.execute("ROLLBACK")
+    assert database.rows("SELECT name FROM sqlite_master") == []
+    database.close()
+
+
+def test_a_reader_sees_what_another_connection_committed(database: Database, path: Path) -> None:
+    other = Database(parse_dsn(f"file:{path}"))
+    assert values(other) == []
+    with database.write():
+        database.run("INSERT INTO t VALUES (1)")
+        assert values(other) == []
+    assert values(other) == [1]
+    other.close()
+
+
+def test_write_gives_up_when_another_process_holds_the_lock_and_works_when_it_is_gone(
+    database: Database, path: Path
+) -> None:
+    def insert() -> None:
+        with database.write():
+            database.run("INSERT INTO t VALUES (1)")
+
+    with locked(path) as let_go:
+        with pytest.raises(StoreUnavailable, match="the database is locked") as caught:
+            insert()
+        assert caught.value.retry_after_s >= 1
+        assert values(database) == []
+        let_go()
+        insert()
+    assert values(database) == [1]
+
+
+@pytest.mark.parametrize("parameter", ["mode=ro", "immutable=1", "_query_only=1"])
+def test_a_database_that_is_opened_read_only_refuses_writes_and_reads_on(
+    database: Database, path: Path, parameter: str
+) -> None:
+    with database.write():
+        database.run("INSERT INTO t VALUES (1)")
+    database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    reader = Database(parse_dsn(f"file:{path}?{parameter}"))
+    assert reader.read_only
+    with pytest.raises(StoreReadOnly, match="the profile store is read-only"), reader.write():
+        pytest.fail("it let somebody write")
+    assert values(reader) == [1]
+    reader.close()
+
+
+def test_a_database_in_memory_is_one_for_all_threads_of_a_program() -> None:
+    database, other = Database(parse_dsn(":memory:")), Database(parse_dsn(":memory:"))
+    with database.write():
+        database.run("CREATE TABLE t (x)")
+    seen: list[list[int]] = []
+    thread = threading.Thread(target=lambda: seen.append(values(database)))
+    thread.start()
+    thread.join(30)
+    assert seen == [[]]
+    assert other.rows("SELECT name FROM sqlite_master") == []
+    database.close()
+    other.close()
+
+
+def test_close_closes_the_connections_of_all_threads_and_empties_the_log(database: Database, path: Path) -> None:
+    thread = threading.Thread(target=lambda: values(database))
+    thread.start()
+    thread.join(30)
+    with database.write():
+        database.run("INSERT INTO t VALUES (1)")
+    assert path.with_name("profiles.db-wal").stat().st_size > 0
+    database.close()
+    assert not path.with_name("profiles.db-wal").exists()
+    assert not path.with_name("profiles.db-shm").exists()
+
+
+def test_create_file_makes_file_and_folders_once(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "profiles.db"
+    assert create_file(path) is True
+    assert create_file(path) is False
+    assert path.stat().st_size == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert {folder.stat().st_mode & 0o777 for folder in (path.parent, path.parent.parent)} == {0o700}
+    assert gate_path(path) == tmp_path / "a" / "b" / "profiles.db.lock"
