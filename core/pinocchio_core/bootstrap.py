@@ -21,11 +21,11 @@ from pinocchio_core.service.chats.admission import DEFAULT_TURNS_AT_ONCE, Admiss
 from pinocchio_core.service.chats.engines import EngineChoice
 from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS, HistoryBounds
 from pinocchio_core.service.chats.turn_requests import TurnRules
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.operator import OperatorConfigs
-from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.upkeep.scheduled import Schedule, ScheduledBackups
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writing.seeding import fill
 from pinocchio_core.settings.access import IN_PROCESS, Access
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.database import Database

@@ -10,10 +10,10 @@ from msgspec import structs
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.drafts import drafted, stamped
-from pinocchio_core.service.requests import CreateProfile
-from pinocchio_core.service.targets import Target
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.checking.requests import CreateProfile
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
+from pinocchio_core.service.writing.drafts import drafted, stamped
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.tables.rows import Author, StoredProfile
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.seeding import fill
-from pinocchio_core.service.targets import Target
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.seeding import fill
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.store import Store

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.seeding import fill
+from pinocchio_core.service.writing.seeding import fill
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.store import Store

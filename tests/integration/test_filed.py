@@ -5,8 +5,8 @@ import os
 import pytest
 
 from pinocchio_core.errors import FilesRefused
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.files.filed import FiledRegistries
-from pinocchio_core.service.validation import Validation
 
 
 @pytest.fixture

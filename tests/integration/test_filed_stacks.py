@@ -6,10 +6,10 @@ from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.errors import FilesRefused, PlanOutdated
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.files.applying import Applying
 from pinocchio_core.service.files.filed import FiledRegistries
 from pinocchio_core.service.files.plans import Planner
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp
 

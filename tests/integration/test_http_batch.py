@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pinocchio_core.plugin import hookimpl
-from pinocchio_core.service.batch import BatchService, Write
-from pinocchio_core.service.targets import Target
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.writing.batch import BatchService, Write
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.tables.rows import Author
 from pinocchio_core.testing import make_app
 

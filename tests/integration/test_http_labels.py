@@ -7,11 +7,11 @@ from msgspec import structs
 
 from pinocchio_core.domain import limits
 from pinocchio_core.errors import Forbidden, VersionConflict
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.labels import LabelService
 from pinocchio_core.service.stack_checks import StackChecks
-from pinocchio_core.service.targets import Target
-from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.tables.rows import Author
 
 PROFILES = "/api/chat/profiles"

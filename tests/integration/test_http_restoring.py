@@ -7,8 +7,8 @@ import pytest
 
 from pinocchio_core.errors import VersionConflict
 from pinocchio_core.plugin import Problem, hookimpl
-from pinocchio_core.service.targets import Target
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.tables.rows import Author
 from pinocchio_core.testing import make_app
 

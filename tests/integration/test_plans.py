@@ -3,10 +3,10 @@
 import pytest
 
 from pinocchio_core.errors import FilesRefused, PlanOutdated
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.files.applying import Applying
 from pinocchio_core.service.files.filed import FiledRegistries
 from pinocchio_core.service.files.plans import Planner
-from pinocchio_core.service.validation import Validation
 
 PROFILES = "/api/chat/profiles"
 

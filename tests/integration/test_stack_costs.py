@@ -6,13 +6,13 @@ import pytest
 
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.resolving import ResolveService
-from pinocchio_core.service.seeding import fill
-from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.seeding import fill
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.layouts.migrations import migrate
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import dsn_of_path

@@ -16,7 +16,7 @@ from pinocchio_core.domain.configs import SentUse
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import hookimpl
-from pinocchio_core.service import requests
+from pinocchio_core.service.checking import requests
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_app
 from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions

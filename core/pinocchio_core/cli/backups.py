@@ -14,7 +14,7 @@ import msgspec
 from pinocchio_core.cli.options import DURATION, store_options
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.settings import parse_store
 from pinocchio_core.store.copies import backup as backups_store
 from pinocchio_core.store.copies.archive import ENDING, is_archive

@@ -20,7 +20,7 @@ from pinocchio_core.cli.serving import served
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.chats.engines import DEFAULT_ENGINE
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.store.copies.backup import read_manifest
 from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.copies.restore import restore

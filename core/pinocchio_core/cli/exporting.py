@@ -14,7 +14,7 @@ from pinocchio_core.cli.stores import opened_store
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.errors import DatabaseRefused, RowUnreadable
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.settings import parse_registry
 from pinocchio_core.store.layouts.original import LAYOUT, joined
 from pinocchio_core.store.sqlite.files import create_file

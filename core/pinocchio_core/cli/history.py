@@ -13,8 +13,8 @@ from pinocchio_core.cli.stores import cli_author, opened_store, writable_profile
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import printable
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.targets import Target
 from pinocchio_core.service.history import PAGE, HistoryService
-from pinocchio_core.service.targets import Target
 from pinocchio_core.settings import parse_registry
 
 

@@ -14,9 +14,9 @@ from pinocchio_core.cli.stores import opened_store
 from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.errors import FileProblem, FilesRefused
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.files.filed import FiledRegistries, found_in
 from pinocchio_core.service.files.plans import Plan, Planner, Step
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.store import Store
 
 _MARKS = {"create": "+", "change": "~", "delete": "-"}

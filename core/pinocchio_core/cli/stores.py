@@ -12,9 +12,9 @@ from pinocchio_core.bootstrap import version
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.settings import parse_store
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import Dsn

@@ -4,10 +4,10 @@ from msgspec import Struct
 
 from pinocchio_core.domain.references import parse_reference
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.service.names import reference_problems
+from pinocchio_core.service.checking.names import reference_problems
+from pinocchio_core.service.checking.requests import ChooseProfile
+from pinocchio_core.service.checking.targets import Target, checked
 from pinocchio_core.service.references import is_there, referenced_row, require_profile
-from pinocchio_core.service.requests import ChooseProfile
-from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.store import Store
 
 

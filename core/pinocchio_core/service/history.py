@@ -10,9 +10,9 @@ from pinocchio_core.domain.diffs import patch_between
 from pinocchio_core.domain.references import Pin, parse_pin
 from pinocchio_core.domain.unified import unified_diff
 from pinocchio_core.errors import InvalidRequest
-from pinocchio_core.service.names import pin_problems
+from pinocchio_core.service.checking.names import pin_problems
+from pinocchio_core.service.checking.targets import Target
 from pinocchio_core.service.references import require_history, require_revision
-from pinocchio_core.service.targets import Target
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.history import StoredRevision
 

@@ -8,13 +8,13 @@ from msgspec import Struct
 from pinocchio_core.domain import limits
 from pinocchio_core.domain.references import parse_label
 from pinocchio_core.errors import Forbidden, InvalidRequest, Problem, RevisionNotFound, VersionConflict
+from pinocchio_core.service.checking.names import label_problems
+from pinocchio_core.service.checking.requests import PutLabel
+from pinocchio_core.service.checking.targets import Target, checked
 from pinocchio_core.service.dependents import require_unused
-from pinocchio_core.service.names import label_problems
-from pinocchio_core.service.outcomes import trial
 from pinocchio_core.service.references import require_profile, usable_revision
-from pinocchio_core.service.requests import PutLabel
 from pinocchio_core.service.stack_checks import StackChecks
-from pinocchio_core.service.targets import Target, checked
+from pinocchio_core.service.writing.outcomes import trial
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.labels import StoredLabel
 from pinocchio_core.store.tables.rows import Author

@@ -4,9 +4,9 @@ from msgspec import structs
 
 from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import RowUnreadable
+from pinocchio_core.service.checking.targets import Target
 from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.references import referenced_row, require_profile
-from pinocchio_core.service.targets import Target
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.store.sqlite.blocking import about_to_block
 from pinocchio_core.store.store import Store

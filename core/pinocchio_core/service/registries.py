@@ -10,12 +10,12 @@ from pinocchio_core.domain import limits
 from pinocchio_core.domain.profile import Registry, RegistryMetadata
 from pinocchio_core.domain.slugs import parse_slug, trim
 from pinocchio_core.errors import InUse, Problem, ProfileNotFound, RowUnreadable, VersionConflict
-from pinocchio_core.service.drafts import names_of, text_of
-from pinocchio_core.service.envelope import value_at
-from pinocchio_core.service.names import list_problems, name_problem, slug_problems
-from pinocchio_core.service.outcomes import trial
-from pinocchio_core.service.requests import CreateRegistry, PatchRegistry
-from pinocchio_core.service.targets import Target, checked
+from pinocchio_core.service.checking.envelope import value_at
+from pinocchio_core.service.checking.names import list_problems, name_problem, slug_problems
+from pinocchio_core.service.checking.requests import CreateRegistry, PatchRegistry
+from pinocchio_core.service.checking.targets import Target, checked
+from pinocchio_core.service.writing.drafts import names_of, text_of
+from pinocchio_core.service.writing.outcomes import trial
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.registries import StoredRegistry
 from pinocchio_core.store.tables.rows import Author

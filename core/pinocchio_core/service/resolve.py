@@ -19,9 +19,9 @@ from pinocchio_core.domain.stacks import effective, place_of
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
 from pinocchio_core.host.defaults import defaults_for
-from pinocchio_core.service.configs import USES
+from pinocchio_core.service.checking.configs import USES
+from pinocchio_core.service.checking.overrides import NO_OVERRIDES, Overrides, UseOverride, unknown_tool
 from pinocchio_core.service.operator import OperatorConfigs
-from pinocchio_core.service.overrides import NO_OVERRIDES, Overrides, UseOverride, unknown_tool
 
 
 class ResolvedUse(Struct, frozen=True, kw_only=True):

@@ -9,15 +9,15 @@ from pinocchio_core.domain.profile import Profile, encode_document
 from pinocchio_core.domain.stacks import effective
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.names import reference_problems
+from pinocchio_core.service.checking.overrides import FIELD, allowed_overrides, parse_overrides
+from pinocchio_core.service.checking.requests import ChatRequest, ResolveProfile
+from pinocchio_core.service.checking.targets import Target, checked
 from pinocchio_core.service.kept import Kept
-from pinocchio_core.service.names import reference_problems
 from pinocchio_core.service.operator import OperatorConfigs
-from pinocchio_core.service.overrides import FIELD, allowed_overrides, parse_overrides
 from pinocchio_core.service.references import referenced_row
-from pinocchio_core.service.requests import ChatRequest, ResolveProfile
 from pinocchio_core.service.resolve import Resolved, Resolver, Uses
 from pinocchio_core.service.stacks import StackReader
-from pinocchio_core.service.targets import Target, checked
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import StoredProfile
 

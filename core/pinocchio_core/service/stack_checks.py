@@ -12,12 +12,12 @@ from msgspec import Struct, structs
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.stacks import effective
 from pinocchio_core.errors import InUse, Problem, StackBroken
-from pinocchio_core.service.configs import USES
+from pinocchio_core.service.checking.configs import USES
+from pinocchio_core.service.checking.names import EXTENDS
+from pinocchio_core.service.checking.ratchet import Sorted
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.dependents import Dependent, building_on
-from pinocchio_core.service.names import EXTENDS
-from pinocchio_core.service.ratchet import Sorted
 from pinocchio_core.service.stacks import NOTHING_PENDING, Pending, StackReader
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.extends import ALL, NEWEST, Key
 from pinocchio_core.store.tables.rows import readable

@@ -18,7 +18,7 @@ from pinocchio_core.errors import (
     RowUnreadable,
     StackBroken,
 )
-from pinocchio_core.service.names import EXTENDS
+from pinocchio_core.service.checking.names import EXTENDS
 from pinocchio_core.service.references import require_profile, usable_revision
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.extends import Key

@@ -18,11 +18,11 @@ from pinocchio_core.host.loader import load_plugins, reason_of
 from pinocchio_core.host.records import PluginRecord
 from pinocchio_core.host.schemas import CompiledSchema
 from pinocchio_core.plugin.types import EngineOptions, MiddlewareDefinition
-from pinocchio_core.service.drafts import drafted
-from pinocchio_core.service.requests import CreateProfile
-from pinocchio_core.service.seeding import check_seeds
-from pinocchio_core.service.targets import Target
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.checking.requests import CreateProfile
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
+from pinocchio_core.service.writing.drafts import drafted
+from pinocchio_core.service.writing.seeding import check_seeds
 
 
 def check_plugin(plugin: Any) -> None:

@@ -10,7 +10,6 @@ from msgspec import Struct
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.access.sites import Sites
 from pinocchio_core.service.access.tokens import TokenFile
-from pinocchio_core.service.batch import BatchService
 from pinocchio_core.service.changes.following import Follower
 from pinocchio_core.service.changes.webhooks import Webhooks
 from pinocchio_core.service.chats.chat import ChatService
@@ -26,7 +25,8 @@ from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.batch import BatchService
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.conversations import ConversationStore
 from pinocchio_core.store.tables.feed import ChangeFeed

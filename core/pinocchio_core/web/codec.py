@@ -12,7 +12,7 @@ from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 from pinocchio_core.service.access.callers import Caller
-from pinocchio_core.service.targets import PROFILE_SLUG, Conditions, Target, weakly_among
+from pinocchio_core.service.checking.targets import PROFILE_SLUG, Conditions, Target, weakly_among
 from pinocchio_core.store.tables.rows import Author
 
 SOURCE = "http-api"

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from pinocchio_core import errors
-from pinocchio_core.service.outcomes import told
+from pinocchio_core.service.writing.outcomes import told
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pinocchio_core.plugin import (
     StartupInfo,
     hookimpl,
 )
-from pinocchio_core.service.seeding import check_seeds
+from pinocchio_core.service.writing.seeding import check_seeds
 
 METADATA = Metadata(version=1, created_at_ms=0, updated_at_ms=0, created_by="", updated_by="", source="")
 PROFILE = Profile(registry="default", slug="a", runtime=Runtime(), policy=OPEN_POLICY, metadata=METADATA)

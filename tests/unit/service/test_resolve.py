@@ -10,8 +10,8 @@ import pytest
 from pinocchio_core.domain.profile import Metadata, MiddlewareUse, Policy, Profile, Runtime
 from pinocchio_core.errors import InvalidRequest, OverrideRefused, SettingsError
 from pinocchio_core.plugin import MiddlewareDefinition, ToolDefinition, hookimpl
+from pinocchio_core.service.checking.overrides import allowed_overrides, parse_overrides
 from pinocchio_core.service.operator import OperatorConfigs
-from pinocchio_core.service.overrides import allowed_overrides, parse_overrides
 from pinocchio_core.service.resolve import Resolver
 from pinocchio_core.testing import make_host
 

@@ -28,11 +28,16 @@ from pinocchio_core.service.chats.tools import with_tools
 from pinocchio_core.service.chats.transcripts import added, earlier, reply_of
 from pinocchio_core.service.chats.turn_requests import ChatTarget, Ready, TurnRules
 from pinocchio_core.service.chats.turn_times import REPEATED, Observe, TurnClock
+from pinocchio_core.service.checking.names import (
+    conversation_problems,
+    name_problem,
+    reference_problems,
+    registry_problems,
+)
+from pinocchio_core.service.checking.requests import ChatRequest
+from pinocchio_core.service.checking.targets import Target, opened
 from pinocchio_core.service.defaults import Choice, DefaultService
-from pinocchio_core.service.names import conversation_problems, name_problem, reference_problems, registry_problems
-from pinocchio_core.service.requests import ChatRequest
 from pinocchio_core.service.resolving import ResolveService, overrides_of
-from pinocchio_core.service.targets import Target, opened
 from pinocchio_core.store.sqlite.presence import runs
 from pinocchio_core.store.tables.conversations import (
     CANCELLED,

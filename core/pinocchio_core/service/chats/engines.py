@@ -14,8 +14,8 @@ from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import EngineOptions
 from pinocchio_core.service.chats.chain import built_from
+from pinocchio_core.service.checking.secrets import settings_secrets
 from pinocchio_core.service.kept import Kept
-from pinocchio_core.service.secrets import settings_secrets
 
 DEFAULT_ENGINE: Final = "echo"
 FIELD: Final = "runtime.step_settings_patch"

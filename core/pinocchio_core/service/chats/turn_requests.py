@@ -7,9 +7,9 @@ from msgspec import Struct, field
 from pinocchio_core.service.access.callers import ANYBODY, Caller
 from pinocchio_core.service.chats.admission import Admission
 from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS, HistoryBounds
+from pinocchio_core.service.checking.targets import Target
 from pinocchio_core.service.defaults import Choice
 from pinocchio_core.service.resolve import Resolved
-from pinocchio_core.service.targets import Target
 from pinocchio_core.store.tables.conversations import FOR_EVER, Retention
 
 

@@ -8,8 +8,8 @@ from pinocchio_core.domain.profile import Profile, Registry
 from pinocchio_core.errors import PlanOutdated
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
-from pinocchio_core.service.drafts import stamped
 from pinocchio_core.service.files.plans import Plan, Step
+from pinocchio_core.service.writing.drafts import stamped
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.registries import StoredRegistry
 from pinocchio_core.store.tables.rows import Author, StoredProfile

@@ -11,12 +11,12 @@ from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import parse_slug, shown
 from pinocchio_core.errors import FileProblem, FilesRefused, InvalidRequest
 from pinocchio_core.files.layout import FoundRegistry, Part, Progress, registries_in
-from pinocchio_core.service.drafts import drafted
-from pinocchio_core.service.names import same_slug
+from pinocchio_core.service.checking.names import same_slug
+from pinocchio_core.service.checking.requests import PatchRegistry, ReplaceProfile
+from pinocchio_core.service.checking.targets import Target, checked
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.registries import problems_of_filed
-from pinocchio_core.service.requests import PatchRegistry, ReplaceProfile
-from pinocchio_core.service.targets import Target, checked
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writing.drafts import drafted
 
 
 @dataclass(frozen=True)

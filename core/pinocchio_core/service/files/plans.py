@@ -11,10 +11,10 @@ from pinocchio_core.domain.diffs import Operation, patch_between
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata, encode_document, same_content
 from pinocchio_core.errors import FileProblem, FilesRefused, HookFailed, InvalidRequest
 from pinocchio_core.files.layout import Part, Progress, collecting
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.files.filed import Described, DescribedRegistry, located
 from pinocchio_core.service.registries import changed_registry
 from pinocchio_core.service.stack_checks import Change, StackChecks, StackLook
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.rows import Author, readable

@@ -11,11 +11,11 @@ from typing import Final
 from pinocchio_core.domain.profile import Profile, Registry, RegistryMetadata
 from pinocchio_core.errors import FileProblem, FilesRefused, InvalidRequest, PinocchioError
 from pinocchio_core.files.layout import files_of
-from pinocchio_core.service.drafts import stamped
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.files.filed import Described, DescribedRegistry, FiledRegistries, located
 from pinocchio_core.service.registries import changed_registry
 from pinocchio_core.service.stack_checks import StackChecks
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writing.drafts import stamped
 from pinocchio_core.store.routing import Source, sourced_store
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.store import Store

@@ -12,8 +12,8 @@ from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.domain.profile import encode_document
 from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.copies.documents import StoredDocument, stored_documents
 
 _NOT_MIGRATED: Final = (

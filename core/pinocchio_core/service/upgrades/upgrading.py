@@ -15,12 +15,12 @@ from pinocchio_core.errors import (
     VersionConflict,
 )
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.drafts import changed
-from pinocchio_core.service.requests import PatchProfile
-from pinocchio_core.service.targets import Target
+from pinocchio_core.service.checking.requests import PatchProfile
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
-from pinocchio_core.service.validation import Validation
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.drafts import changed
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import Author, StoredProfile
 from pinocchio_core.store.tables.scan import RowScan

@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.copies.backup import list_backups
 from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.copies.documents import stored_documents

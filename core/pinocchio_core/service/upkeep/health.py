@@ -17,9 +17,9 @@ from msgspec import structs
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import PinocchioError, Problem, RegistryNotFound, RowUnreadable
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.stack_checks import MAX_DEPENDANTS, StackChecks
 from pinocchio_core.service.upkeep.findings import MAX_NAMED, Findings
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.revisions import REGISTRY_ITSELF
 from pinocchio_core.store.tables.rows import StoredProfile

@@ -2,7 +2,7 @@
 
 import falcon
 
-from pinocchio_core.service.batch import BatchService
+from pinocchio_core.service.writing.batch import BatchService
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource

@@ -3,7 +3,7 @@
 import falcon
 
 from pinocchio_core.service.defaults import Choice, DefaultService, chosen_from
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.web import codec
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource

@@ -4,9 +4,9 @@ import falcon
 
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import InvalidRequest, Problem
-from pinocchio_core.service.outcomes import Outcome
 from pinocchio_core.service.profiles import ProfileService
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.outcomes import Outcome
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.tables.rows import StoredProfile
 from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics

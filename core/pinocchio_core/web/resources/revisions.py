@@ -3,7 +3,7 @@
 import falcon
 
 from pinocchio_core.service.history import HistoryService
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.web import codec, queries
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource

@@ -8,9 +8,9 @@ import pytest
 from pinocchio_core.domain.profile import OPEN_POLICY, Metadata, Profile, Registry, RegistryMetadata, Runtime
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upkeep import health as module
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.validation import Validation
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.store import Store

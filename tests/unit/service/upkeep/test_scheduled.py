@@ -5,8 +5,8 @@ from contextlib import closing
 import pytest
 
 from pinocchio_core.errors import StoreUnavailable
-from pinocchio_core.service.seeding import fill
 from pinocchio_core.service.upkeep.scheduled import BACKUP_LEASE, Schedule, ScheduledBackups
+from pinocchio_core.service.writing.seeding import fill
 from pinocchio_core.store.copies.backup import list_backups
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import dsn_of_path

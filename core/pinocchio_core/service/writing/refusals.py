@@ -11,7 +11,7 @@ from pinocchio_core.errors import (
     Problem,
     VersionConflict,
 )
-from pinocchio_core.service.targets import IN_PATH, IN_QUERY
+from pinocchio_core.service.checking.targets import IN_PATH, IN_QUERY
 
 _ORDER = (NotFound, PolicyViolation, InvalidRequest, PinocchioError)
 """Which kind is answered before which others."""

@@ -14,7 +14,7 @@ from pinocchio_core.domain.configs import canonical_slot
 from pinocchio_core.domain.slugs import parse_extension_key
 from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog
-from pinocchio_core.service import configs
+from pinocchio_core.service.checking import configs
 
 _OF_NAMES = re.compile(r"((?:runtime\.tools|runtime\.extends|metadata\.tags|policy\.\w+))\[[0-9]+\]")
 """Items that are told apart by their reasons, which name them."""

@@ -4,13 +4,13 @@ from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile, same_content
 from pinocchio_core.errors import Forbidden, ProfileReadOnly, RowUnreadable
-from pinocchio_core.service.drafts import changed, drafted, lifts_read_only
-from pinocchio_core.service.outcomes import Outcome
-from pinocchio_core.service.planned import Means, Moved, Planned
-from pinocchio_core.service.requests import PatchProfile, ReplaceProfile
+from pinocchio_core.service.checking.requests import PatchProfile, ReplaceProfile
+from pinocchio_core.service.checking.targets import Order
 from pinocchio_core.service.stack_checks import Change
-from pinocchio_core.service.targets import Order
 from pinocchio_core.service.upkeep.health import disagreements
+from pinocchio_core.service.writing.drafts import changed, drafted, lifts_read_only
+from pinocchio_core.service.writing.outcomes import Outcome
+from pinocchio_core.service.writing.planned import Means, Moved, Planned
 from pinocchio_core.store.tables.rows import StoredProfile
 
 

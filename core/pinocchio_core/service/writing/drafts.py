@@ -9,7 +9,7 @@ from pinocchio_core.domain.profile import OPEN_POLICY, Base, Metadata, Middlewar
 from pinocchio_core.domain.references import parse_label
 from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, parse_slug, trim
 from pinocchio_core.host.catalog import Catalog
-from pinocchio_core.service.requests import PatchProfile, SentBase, SentPolicy, SentRuntime
+from pinocchio_core.service.checking.requests import PatchProfile, SentBase, SentPolicy, SentRuntime
 
 _NOT_YET = Metadata(version=0, created_at_ms=0, updated_at_ms=0, created_by="", updated_by="", source="")
 

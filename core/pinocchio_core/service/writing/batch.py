@@ -10,14 +10,14 @@ from pinocchio_core.domain import limits
 from pinocchio_core.domain.json_text import WHOLE
 from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.errors import InvalidRequest, Problem
-from pinocchio_core.service.envelope import open_envelope
-from pinocchio_core.service.names import count_problem, registry_problems
-from pinocchio_core.service.outcomes import Op, Outcome
-from pinocchio_core.service.planned import Planned
-from pinocchio_core.service.refusals import placed
-from pinocchio_core.service.requests import BatchRequest, SentWrite
-from pinocchio_core.service.targets import Target, opened
-from pinocchio_core.service.writes import ProfileWrites
+from pinocchio_core.service.checking.envelope import open_envelope
+from pinocchio_core.service.checking.names import count_problem, registry_problems
+from pinocchio_core.service.checking.requests import BatchRequest, SentWrite
+from pinocchio_core.service.checking.targets import Target, opened
+from pinocchio_core.service.writing.outcomes import Op, Outcome
+from pinocchio_core.service.writing.planned import Planned
+from pinocchio_core.service.writing.refusals import placed
+from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.tables.rows import Author
 
 OPS: Final[dict[str, Op]] = {

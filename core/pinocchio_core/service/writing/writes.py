@@ -12,17 +12,23 @@ from pinocchio_core.domain.slugs import parse_slug
 from pinocchio_core.errors import InvalidRequest, PinocchioError, RequestError, RowUnreadable, StoreUnavailable
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
-from pinocchio_core.service.edits import Patch, Replacement
-from pinocchio_core.service.names import pin_problems
-from pinocchio_core.service.outcomes import Op, Outcome
-from pinocchio_core.service.planned import Creation, DefaultChoice, Deletion, Means, Moved, Planned
-from pinocchio_core.service.refusals import refusal
-from pinocchio_core.service.requests import CreateProfile, PatchProfile, ReplaceProfile, RestoreRevision, SetDefault
-from pinocchio_core.service.restoring import VERSION_IN_PATH, Restoration
+from pinocchio_core.service.checking.names import pin_problems
+from pinocchio_core.service.checking.requests import (
+    CreateProfile,
+    PatchProfile,
+    ReplaceProfile,
+    RestoreRevision,
+    SetDefault,
+)
+from pinocchio_core.service.checking.targets import Order, Target, checked
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.stack_checks import StackChecks, StackLook, breaking
-from pinocchio_core.service.targets import Order, Target, checked
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writing.edits import Patch, Replacement
+from pinocchio_core.service.writing.outcomes import Op, Outcome
+from pinocchio_core.service.writing.planned import Creation, DefaultChoice, Deletion, Means, Moved, Planned
+from pinocchio_core.service.writing.refusals import refusal
+from pinocchio_core.service.writing.restoring import VERSION_IN_PATH, Restoration
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import Author, readable
 

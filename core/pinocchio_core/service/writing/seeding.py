@@ -8,11 +8,11 @@ from pinocchio_core.errors import HookFailed, InvalidRequest, Problem
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginRecord
 from pinocchio_core.plugin.types import ProfileSeed
-from pinocchio_core.service.drafts import drafted, stamped
-from pinocchio_core.service.names import EXTENDS
-from pinocchio_core.service.requests import CreateProfile
-from pinocchio_core.service.targets import Target
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.checking.names import EXTENDS
+from pinocchio_core.service.checking.requests import CreateProfile
+from pinocchio_core.service.checking.targets import Target
+from pinocchio_core.service.checking.validation import Validation
+from pinocchio_core.service.writing.drafts import drafted, stamped
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import Author
 

@@ -11,9 +11,9 @@ from pinocchio_core.domain.profile import slot_of
 from pinocchio_core.domain.slugs import parse_extension_key, shown, trim
 from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
-from pinocchio_core.service.envelope import objects_at, value_at
-from pinocchio_core.service.names import count_problem, name_problem
-from pinocchio_core.service.secrets import secret_problems
+from pinocchio_core.service.checking.envelope import objects_at, value_at
+from pinocchio_core.service.checking.names import count_problem, name_problem
+from pinocchio_core.service.checking.secrets import secret_problems
 
 USES = "runtime.middlewares"
 SENT_AS = " (sent as "

@@ -21,16 +21,16 @@ from pinocchio_core.errors import (
     RegistryNotFound,
     VersionConflict,
 )
-from pinocchio_core.service.conflicts import explain
+from pinocchio_core.service.checking.requests import CreateProfile
+from pinocchio_core.service.checking.targets import Order
+from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.dependents import release, require_unused
-from pinocchio_core.service.drafts import drafted, stamped
-from pinocchio_core.service.outcomes import Op, Outcome
 from pinocchio_core.service.references import require_profile
-from pinocchio_core.service.requests import CreateProfile
 from pinocchio_core.service.stack_checks import Change
-from pinocchio_core.service.targets import Order
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.validation import Validation
+from pinocchio_core.service.writing.conflicts import explain
+from pinocchio_core.service.writing.drafts import drafted, stamped
+from pinocchio_core.service.writing.outcomes import Op, Outcome
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import StoredProfile, readable
 

@@ -7,13 +7,13 @@ from msgspec import structs
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.references import Pin
 from pinocchio_core.errors import AlreadyExists, InvalidRequest, Problem, RegistryNotFound, VersionConflict
-from pinocchio_core.service.drafts import drafted
-from pinocchio_core.service.outcomes import Outcome
-from pinocchio_core.service.planned import Means, Moved, Planned
+from pinocchio_core.service.checking.requests import ReplaceProfile
+from pinocchio_core.service.checking.targets import Order, Target
 from pinocchio_core.service.references import require_revision
-from pinocchio_core.service.requests import ReplaceProfile
 from pinocchio_core.service.stack_checks import Change
-from pinocchio_core.service.targets import Order, Target
+from pinocchio_core.service.writing.drafts import drafted
+from pinocchio_core.service.writing.outcomes import Outcome
+from pinocchio_core.service.writing.planned import Means, Moved, Planned
 from pinocchio_core.store.tables.history import StoredRevision
 from pinocchio_core.store.tables.profiles import Written
 from pinocchio_core.store.tables.rows import StoredProfile

@@ -8,7 +8,7 @@ import msgspec
 from pinocchio_core.domain.diffs import Operation, overlapping, patch_between
 from pinocchio_core.domain.profile import Profile, content_of, decode_profile
 from pinocchio_core.errors import PreconditionFailed, RequestError, VersionConflict
-from pinocchio_core.service.targets import Order
+from pinocchio_core.service.checking.targets import Order
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import UNDECODABLE, StoredProfile, checksum, etag_of, readable
 

@@ -12,8 +12,8 @@ from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.domain.stacks import canonical_key
 from pinocchio_core.errors import InvalidRequest, OverrideRefused, Problem
 from pinocchio_core.host.catalog import Catalog
-from pinocchio_core.service import names
-from pinocchio_core.service.secrets import secret_problems, settings_secrets
+from pinocchio_core.service.checking import names
+from pinocchio_core.service.checking.secrets import secret_problems, settings_secrets
 
 FIELD: Final = "overrides"
 KEYS: Final = ("system_prompt", "tools", "middlewares", "step_settings_patch")

@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from pinocchio_core.domain.json_text import parse_object
 from pinocchio_core.errors import InvalidRequest
-from pinocchio_core.service.envelope import objects_at, open_envelope, value_at
-from pinocchio_core.service.requests import ChooseProfile, CreateProfile, CreateRegistry, PatchProfile, SetDefault
+from pinocchio_core.service.checking.envelope import objects_at, open_envelope, value_at
+from pinocchio_core.service.checking.requests import (
+    ChooseProfile,
+    CreateProfile,
+    CreateRegistry,
+    PatchProfile,
+    SetDefault,
+)
 
 FULL: dict[str, Any] = {
     "slug": "analyst",

@@ -18,12 +18,12 @@ from pinocchio_core.domain.slugs import trim
 from pinocchio_core.errors import InvalidRequest, Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
-from pinocchio_core.service import configs, names, ratchet
 from pinocchio_core.service.chats import engines
-from pinocchio_core.service.envelope import value_at
-from pinocchio_core.service.overrides import unknown_tool
-from pinocchio_core.service.requests import CreateProfile, PatchProfile
-from pinocchio_core.service.targets import Target, opened
+from pinocchio_core.service.checking import configs, names, ratchet
+from pinocchio_core.service.checking.envelope import value_at
+from pinocchio_core.service.checking.overrides import unknown_tool
+from pinocchio_core.service.checking.requests import CreateProfile, PatchProfile
+from pinocchio_core.service.checking.targets import Target, opened
 
 P = TypeVar("P", bound=PatchProfile)
 

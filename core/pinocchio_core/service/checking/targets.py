@@ -7,8 +7,14 @@ from msgspec import Struct
 
 from pinocchio_core.domain.slugs import parse_slug, shown, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem, RegistryNotFound
-from pinocchio_core.service.envelope import open_envelope
-from pinocchio_core.service.names import reason_problem, reference_problems, registry_problems, same_slug, slug_problems
+from pinocchio_core.service.checking.envelope import open_envelope
+from pinocchio_core.service.checking.names import (
+    reason_problem,
+    reference_problems,
+    registry_problems,
+    same_slug,
+    slug_problems,
+)
 from pinocchio_core.store.tables.labels import StoredLabel
 from pinocchio_core.store.tables.registries import StoredRegistry
 from pinocchio_core.store.tables.rows import Author, StoredProfile

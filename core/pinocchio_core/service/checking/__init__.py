@@ -1,0 +1,1 @@
+"""What requests say, and everything that can be wrong with them."""
