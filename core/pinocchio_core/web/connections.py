@@ -3,61 +3,27 @@
 - After an error it closes at once, and a client that is still sending sees a reset instead of the answer; here the
   rest is read and thrown away for a while (RFC 9112, section 9.6).
 - A client that goes while its answer is made is not noticed; here it is, once somebody has asked whether it is there.
-- A target or a length that Python refuses to parse ends the connection without an answer; here it is a 400.
 - After each answer a byte through a pipe wakes the loop, to listen to the client again; here it has gone on listening,
   and is woken where it has something to do.
 - Every request goes to a thread; here the loop answers short ones itself (`at_once`).
 """
 
-import re
 import socket
 import time
 from contextlib import suppress
 from typing import Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import InternalServerError
 
 from pinocchio_core.store.sqlite.blocking import WouldBlock, no_blocking
 from pinocchio_core.web import at_once
 from pinocchio_core.web.outlets import ChannelOutlet
+from pinocchio_core.web.parsing import RequestParser
 from pinocchio_core.web.tasks import Detached, KeepAliveTask, ProblemTask
 
-_PLAIN_TARGET = re.compile(rb"([A-Z]+ )(/(?:[\w.~@:-][\w.~@:/-]*)?)(?:\?([!\"$-~]*))?(?= )")
-"""A method, and a path with an optional query that mean what they say: no escapes, no host, no fragment."""
 LINGER_S = 10
 LINGER_BYTES = 128 * 1024 * 1024
-
-
-class RequestParser(HTTPRequestParser):
-    """The bytes of a request, as they come."""
-
-    path = ""
-    """Where no path could be read: waitress names it when the client of such a request goes before its answer."""
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Read the first line and the headers; waitress.parser.ParsingError, which is answered, where it cannot.
-
-        Of a plain target there is nothing to be parsed: a target that is the same every time, which `urlsplit`
-        remembers, is read in its place. That saves an eighth of the time to read a profile.
-        """
-        plain = _PLAIN_TARGET.match(header_plus)
-        if plain is None:
-            self._parse(header_plus)
-            return
-        method, path, query = plain.groups()
-        self._parse(method + b"/" + header_plus[plain.end() :])
-        self.path = self.request_uri = path.decode("ascii")
-        if query is not None:
-            self.query = query.decode("ascii")
-            self.request_uri += f"?{self.query}"
-
-    def _parse(self, header_plus: bytes) -> None:
-        try:
-            super().parse_header(header_plus)
-        except ValueError as error:  # an unclosed bracket in a host, a Content-Length of thousands of digits
-            raise ParsingError("the request target or the Content-Length cannot be read") from error
 
 
 class Channel(HTTPChannel):

@@ -1,11 +1,11 @@
-"""The parts of waitress that are otherwise here, one by one; over sockets they are in tests/e2e/test_server.py."""
+"""How requests are parsed, beside waitress; over sockets it is in tests/e2e/test_server.py."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 
-from pinocchio_core.web.connections import RequestParser
+from pinocchio_core.web.parsing import RequestParser
 
 READ = ("command", "version", "path", "query", "fragment", "request_uri", "headers", "proxy_scheme", "proxy_netloc")
 
