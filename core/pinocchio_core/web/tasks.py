@@ -66,8 +66,8 @@ class KeepAliveTask(WSGITask):
         return outlet
 
     def write(self, data: bytes) -> None:
-        """Send bytes of the body, the first of them together with the header."""
-        if self.wrote_header or not data or len(data) > JOINED_BYTES:
+        """Send bytes of the body, the first of them, or none, together with the header."""
+        if self.wrote_header or len(data) > JOINED_BYTES:
             super().write(data)
             return
         self.channel.hold()
