@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contenders import (
@@ -37,8 +38,13 @@ from figures import Figure, Sample, Samples, Target, figure, interleaved
 from growth import Files, Plan, by_clients, by_processes, by_size, key, loaded, parts, starts
 from processes import Lab, Running, others_cpu
 
+from pinocchio_core.service.access.callers import Role, Token, digest_of, new_token
+from pinocchio_core.service.access.tokens import add_token
+
 STATIC, DICTIONARY, COMMITS = "bare Falcon, static", "bare Falcon, dictionary", "raw commits"
 HERE = "static, this server"
+TOKENS = "pinocchio, tokens"
+"""Ours where tokens are needed; the host is checked and answers are counted in any case."""
 REFERENCES = (STATIC, HERE, DICTIONARY, COMMITS)
 WRITES = (CREATE, PATCH, RESOLVE, EXPLAIN, CHAT)
 """Asked of a server whose entity tags nobody needs; `resolve` and chats only so that servers share the memory."""
@@ -72,6 +78,7 @@ def _base(lab: Lab, plan: Plan, files: Files) -> Samples:
     subjects: dict[str, Callable[[], Sample]] = {}
     for contender in CONTENDERS:
         subjects |= _of_contender(lab, plan, files, contender)
+    subjects |= _with_tokens(lab, plan, files, filled)
     subjects |= of_references(lab, plan, files, filled)
     samples = interleaved(subjects, rounds=plan.rounds, deadline=time.monotonic() + plan.group_s)
     lab.close()
@@ -91,6 +98,16 @@ def _of_contender(lab: Lab, plan: Plan, files: Files, contender: Contender) -> d
         for operation in asked:
             subjects[key(operation, contender.name)] = loaded(lab, server, requests[operation], plan.sample_s)
     return subjects
+
+
+def _with_tokens(lab: Lab, plan: Plan, files: Files, filled: Filled) -> dict[str, Callable[[], Sample]]:
+    ours, secret, file = CONTENDERS[0], new_token(), lab.folder / "tokens"
+    now = datetime.now(UTC)
+    add_token(file, Token(name="bench", role=Role.READER, sha256=digest_of(secret), created_at=now))
+    path = files.copy(ours, plan.base)
+    server = lab.pinocchio(path, "--auth-tokens", file)
+    targets = [(each, f"Authorization: Bearer {secret}\r\n") for each, _ in ours.requests(filled, path)[GET].targets]
+    return {key(GET, TOKENS): loaded(lab, server, Request(targets=targets), plan.sample_s)}
 
 
 def of_references(lab: Lab, plan: Plan, files: Files, filled: Filled) -> dict[str, Callable[[], Sample]]:
@@ -141,6 +158,7 @@ def _goals(base: Samples) -> list[Figure]:
         rate("a dictionary on the same route, bare Falcon", key(GET, DICTIONARY), static, bytes_of_it, None),
         rate("a static answer, this server", key(GET, HERE), static, bytes_of_it, None),
         rate("GET one", one, static, bytes_of_it, 0.95),
+        rate("GET one, with a token", key(GET, TOKENS), static, bytes_of_it, 0.85),
         rate("304", key(NOT_MODIFIED, OURS), one, "GET one", 1.0),
         rate("page of 100", key(PAGE, OURS), key(PAGE, STATIC), bytes_of_it, 0.5),
         rate(AGAIN, key(AGAIN, OURS), key(PAGE, STATIC), bytes_of_it, 0.5),
