@@ -17,7 +17,7 @@ from pinocchio_core.web import at_once
 
 DEADLINE_S = 60
 PROFILES = "/api/chat/profiles"
-FIXED = [route for route in at_once.ROUTES if not route.startswith(PROFILES)]
+FIXED = [route for route in at_once.READS if not route.startswith(PROFILES)]
 
 
 class Site:
@@ -121,7 +121,27 @@ def test_lists_that_may_take_long_are_for_a_thread(who, query):
 def test_all_else_is_for_threads(who):
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/nowhere", f"{PROFILES}/default/revisions"):
         assert who(path)[0] == ["thread"]
-    assert who(f"{PROFILES}/default/resolve", "POST", "{}") == (["thread"], 200)
+    assert who("/chat", "POST", json.dumps({"prompt": "hello"})) == (["thread"], 200)
+
+
+def test_the_loop_resolves_what_it_has_resolved_before_and_a_thread_gets_the_same_body(server, send, who):
+    path, prompt = f"{PROFILES}/agent/resolve", json.dumps({"overrides": {"system_prompt": "Be brief."}})
+    answer = send(path, "POST", prompt).getresponse()
+    assert json.load(answer)["runtime"]["system_prompt"] == "Be brief."
+    assert [each is server.thread for each in server.site.asked[path]] == [True, False]
+    assert who(path, "POST", prompt) == who(path, "POST", "") == (["loop"], 200)
+    disabled = {"middlewares": [{"name": "agentmode", "id": "default", "enabled": False}]}
+    for more in ({"explain": True}, {"overrides": disabled}):
+        assert who(path, "POST", json.dumps(more)) == (["loop", "thread"], 200)
+    long = json.dumps({"overrides": {"system_prompt": "x" * at_once.SHORT_BODY_BYTES}})
+    assert who(path, "POST", long) == (["thread"], 200)
+
+
+def test_a_profile_that_builds_on_others_is_resolved_by_a_thread(who):
+    stacked = {"slug": "stacked", "runtime": {"extends": [{"registry": "default", "slug": "default"}]}}
+    assert who(PROFILES, "POST", json.dumps(stacked)) == (["thread"], 201)
+    for _ in range(2):
+        assert who(f"{PROFILES}/stacked/resolve", "POST", "{}") == (["loop", "thread"], 200)
 
 
 def test_a_read_that_would_wait_for_a_writer_waits_in_a_thread_and_the_loop_goes_on(server, send, who):
@@ -155,21 +175,28 @@ def test_answers_are_in_the_order_of_the_requests_whoever_makes_them(server, sen
 
 def test_every_route_is_one_of_the_app_under_its_prefix(app):
     routes = {route.path for route in falcon.inspect.inspect_app(app.program.app).routes}
-    assert set(at_once.ROUTES) <= routes
+    assert {*at_once.READS, *at_once.POSTS} <= routes
 
 
 class Asked:
     """A request."""
 
-    def __init__(self, path, command="GET"):
+    def __init__(self, path, command="GET", content_length=0, *, chunked=False):
         self.path = path
         self.command = command
+        self.content_length = content_length
+        self.chunked = chunked
 
 
 @pytest.mark.parametrize("root", ["", "/chat.v1"])
 def test_the_rule_knows_its_paths_and_no_others(root):
     rule = at_once.rule(root)
-    assert all(rule(Asked(root + route.replace("{slug}", "some-slug"))) for route in at_once.ROUTES)
+    resolve = root + PROFILES + "/some-slug/resolve"
+    assert all(rule(Asked(root + route.replace("{slug}", "some-slug"))) for route in at_once.READS)
+    assert rule(Asked(resolve, "POST", at_once.SHORT_BODY_BYTES))
+    assert not rule(Asked(resolve, "POST", at_once.SHORT_BODY_BYTES + 1))
+    assert not rule(Asked(resolve, "POST", chunked=True))
+    assert not rule(Asked(resolve))
     for path in ("", "/", PROFILES[:-1], f"{PROFILES}/a/b", f"{PROFILES}//", f"/x{PROFILES}", f"{PROFILES}\n"):
         assert not rule(Asked(root + path))
     assert not rule(Asked(f"{root.replace('.', '-')}x{PROFILES}"))

@@ -18,6 +18,7 @@ from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.references import referenced_row
 from pinocchio_core.service.resolve import Resolved, Resolver, Uses
 from pinocchio_core.service.stacks import StackReader
+from pinocchio_core.store.sqlite.blocking import about_to_block
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import StoredProfile
 
@@ -48,6 +49,8 @@ class ResolveService:
             request = ResolveProfile()
         registry = target.registry_slug(request.registry, self.default_registry)
         explain = bool(request.explain)
+        if explain:
+            about_to_block()
         slug, overrides = target.slug or "", overrides_of(request)
         resolved = self.resolve(registry, slug, overrides, explain=explain, registries=target.registries)
         return resolution_document(resolved, explain=explain)
@@ -76,10 +79,13 @@ class ResolveService:
         known = self._known(referenced_row(self._store, registry, slug), registries)
         sent = parse_overrides(overrides, self._host.catalog)
         allowed = allowed_overrides(sent, known.whole, collect=explain)
+        if allowed.middlewares:
+            about_to_block()
         return self._resolver.resolve(known.stack, allowed, own=known.uses)
 
     def _known(self, row: StoredProfile, registries: frozenset[str] | None) -> "_Known":
         def alone() -> _Known:
+            about_to_block()
             profile = row.profile()
             return _Known((profile,), profile, None if profile.runtime.extends else self._resolver.own_uses((profile,)))
 
@@ -91,6 +97,7 @@ class ResolveService:
 
     def _stacked(self, leaf: Profile, registries: frozenset[str] | None) -> "_Known":
         """What a profile comes to with those that it builds on, which are read each time."""
+        about_to_block()
         stack = (*StackReader(self._store, registries=registries).bases_of(leaf), leaf)
         key = tuple(map(encode_document, stack))
 

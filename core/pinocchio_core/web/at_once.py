@@ -7,10 +7,10 @@ once is read from memory or by a short statement; where that would wait or take 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-ROUTES: Final = (
+READS: Final = (
     "/api/chat/profiles/{slug}",
     "/api/chat/profiles",
     "/api/chat/schemas/middlewares",
@@ -18,7 +18,10 @@ ROUTES: Final = (
     "/api/chat/schemas/extensions",
     "/api/chat/plugins",
 )
-"""Those whose GET and HEAD are answered so."""
+"""Routes whose GET and HEAD are answered so."""
+POSTS: Final = ("/api/chat/profiles/{slug}/resolve",)
+"""Routes whose POST is, where its body is short."""
+SHORT_BODY_BYTES: Final = 8 * 1024
 
 
 class Request(Protocol):
@@ -26,6 +29,8 @@ class Request(Protocol):
 
     command: str
     path: str
+    content_length: int
+    chunked: bool
 
 
 Rule = Callable[[Request], bool]
@@ -40,10 +45,17 @@ def nothing(request: Request) -> bool:
 
 def rule(root: str) -> Rule:
     """The rule for an app under the prefix `root`."""
-    paths = "|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(route)) for route in ROUTES)
-    is_one = re.compile(f"{re.escape(root)}(?:{paths})/?").fullmatch
+    is_read, is_post = _matcher(root, READS), _matcher(root, POSTS)
 
     def is_answered_at_once(request: Request) -> bool:
-        return request.command in ("GET", "HEAD") and is_one(request.path) is not None
+        if request.command in ("GET", "HEAD"):
+            return is_read(request.path) is not None
+        is_short = request.content_length <= SHORT_BODY_BYTES and not request.chunked
+        return request.command == "POST" and is_short and is_post(request.path) is not None
 
     return is_answered_at_once
+
+
+def _matcher(root: str, routes: Sequence[str]) -> Callable[[str], re.Match[str] | None]:
+    paths = "|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(route)) for route in routes)
+    return re.compile(f"{re.escape(root)}(?:{paths})/?").fullmatch

@@ -96,6 +96,7 @@ class Channel(HTTPChannel):
             with no_blocking():
                 self.service()
         except WouldBlock:
+            self.requests[0].get_body_stream().seek(0)
             self.server.hand_over(self)
 
     def _take(self) -> None:
