@@ -6,7 +6,6 @@ operator's file, variables and options, the request. Objects merge by key, every
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -40,7 +39,7 @@ class ResolvedUse(Struct, frozen=True, kw_only=True):
         return {"name": self.name, **identified, "enabled": self.enabled, "config": config}
 
 
-class Resolved(Struct, frozen=True, kw_only=True, dict=True):
+class Resolved(Struct, frozen=True, kw_only=True):
     """What a turn runs with."""
 
     registry: str
@@ -69,7 +68,7 @@ class Resolved(Struct, frozen=True, kw_only=True, dict=True):
         """The effective runtime as JSON, without secrets."""
         return self._runtime([use.document(use.shown_config) for use in self.middlewares])
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """`sha256:` over the canonical JSON of what the turn runs with; the same in every process."""
         runtime = self._runtime([use.document(use.config) for use in self.middlewares])
@@ -92,8 +91,17 @@ class Resolved(Struct, frozen=True, kw_only=True, dict=True):
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
-Uses = tuple[list[tuple[ResolvedUse, dict[str, list[Layer]]]], list[Problem]]
-"""Uses of middlewares, each with where its parts come from, and what is wrong with them."""
+_Uses = Sequence[tuple[ResolvedUse, dict[str, list[Layer]]]]
+"""Uses of middlewares, each with where its parts come from."""
+_Found = Sequence[Problem]
+
+
+class Parts(Struct, frozen=True):
+    """What a stack comes to by itself, and what is wrong with it; an override takes the place of one of the parts."""
+
+    uses: tuple[_Uses, _Found]
+    tools: tuple[tuple[str, ...], _Found]
+    settings: Sequence[Layer]
 
 
 class Resolver:
@@ -103,33 +111,34 @@ class Resolver:
         self._catalog = catalog
         self._operator = operator
 
-    def own_uses(self, stack: Sequence[Profile]) -> Uses:
-        """What the uses of a stack come to by themselves; may be kept for as long as all its profiles are the same."""
-        return self._uses(stack, effective(stack), NO_OVERRIDES)
+    def parts(self, stack: Sequence[Profile]) -> Parts:
+        """What a stack comes to by itself; may be kept for as long as all its profiles are the same."""
+        profile = effective(stack)
+        return Parts(
+            self._uses(stack, profile, NO_OVERRIDES),
+            self._tools(profile.runtime.tools or ()),
+            _layers(stack, NO_OVERRIDES, "step_settings_patch"),
+        )
 
     def resolve(
-        self, stack: Sequence[Profile], overrides: Overrides = NO_OVERRIDES, *, own: Uses | None = None
+        self, stack: Sequence[Profile], overrides: Overrides = NO_OVERRIDES, *, own: Parts | None = None
     ) -> Resolved:
         """The runtime of the last profile of a stack, over those before it, under overrides that its policy allows.
 
-        `own` is what `own_uses` gave for the stack.
+        `own` is what `parts` gave for the stack.
 
         Raises:
             InvalidRequest: a middleware or tool of the profile is not there, an override is ambiguous, or the
                 configs of a use do not fit together; with every problem.
         """
         profile, bases = effective(stack), stack[:-1]
-        uses, found = self._uses(stack, profile, overrides) if own is None or overrides.middlewares else own
-        problems = list(found)
-        tools = overrides.tools if overrides.tools is not None else profile.runtime.tools or ()
-        problems += [
-            Problem(field=f"runtime.tools[{index}]", reason=unknown_tool(name, self._catalog))
-            for index, name in enumerate(tools)
-            if name.strip() not in self._catalog.tools
-        ]
-        settings = _layers(stack, overrides, "step_settings_patch")
-        if problems:
-            raise InvalidRequest(problems, next_step=_next_step(self._catalog))
+        own = own or self.parts(stack)
+        uses, wrong_uses = self._uses(stack, profile, overrides) if overrides.middlewares else own.uses
+        tools, wrong_tools = own.tools if overrides.tools is None else self._tools(overrides.tools)
+        if wrong_uses or wrong_tools:
+            raise InvalidRequest([*wrong_uses, *wrong_tools], next_step=_next_step(self._catalog))
+        changed = overrides.step_settings_patch is not None
+        settings = _layers(stack, overrides, "step_settings_patch") if changed else own.settings
         prompt = overrides.system_prompt if overrides.system_prompt is not None else profile.runtime.system_prompt
         return Resolved(
             registry=profile.registry,
@@ -137,7 +146,7 @@ class Resolver:
             version=profile.metadata.version,
             system_prompt=prompt,
             middlewares=tuple(use for use, _ in uses),
-            tools=tuple(name.strip() for name in tools),
+            tools=tools,
             step_settings=merged(settings) or {},
             profile=profile,
             bases=bases,
@@ -150,7 +159,14 @@ class Resolver:
             },
         )
 
-    def _uses(self, stack: Sequence[Profile], profile: Profile, overrides: Overrides) -> Uses:
+    def _tools(self, names: Sequence[str]) -> tuple[tuple[str, ...], _Found]:
+        return tuple(name.strip() for name in names), [
+            Problem(field=f"runtime.tools[{index}]", reason=unknown_tool(name, self._catalog))
+            for index, name in enumerate(names)
+            if name.strip() not in self._catalog.tools
+        ]
+
+    def _uses(self, stack: Sequence[Profile], profile: Profile, overrides: Overrides) -> tuple[_Uses, _Found]:
         own = list(profile.runtime.middlewares or ())
         matched, problems = _matched(own, overrides.middlewares)
         uses = [*own, *(_appended(each) for each in overrides.middlewares if each not in matched.values())]

@@ -16,7 +16,7 @@ from pinocchio_core.service.checking.targets import Target, checked
 from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.references import referenced_row
-from pinocchio_core.service.resolve import Resolved, Resolver, Uses
+from pinocchio_core.service.resolve import Parts, Resolved, Resolver
 from pinocchio_core.service.stacks import StackReader
 from pinocchio_core.store.sqlite.blocking import about_to_block
 from pinocchio_core.store.store import Store
@@ -81,17 +81,17 @@ class ResolveService:
         allowed = allowed_overrides(sent, known.whole, collect=explain)
         if allowed.middlewares:
             about_to_block()
-        return self._resolver.resolve(known.stack, allowed, own=known.uses)
+        return self._resolver.resolve(known.stack, allowed, own=known.parts)
 
     def _known(self, row: StoredProfile, registries: frozenset[str] | None) -> "_Known":
         def alone() -> _Known:
             about_to_block()
             profile = row.profile()
-            return _Known((profile,), profile, None if profile.runtime.extends else self._resolver.own_uses((profile,)))
+            return _Known((profile,), profile, None if profile.runtime.extends else self._resolver.parts((profile,)))
 
         large = len(row.payload) > _MAX_KEPT_BYTES
         known = alone() if large else self._kept.get((row.payload, row.sha256), alone)
-        if known.uses is not None:
+        if known.parts is not None:
             return known
         return self._stacked(known.whole, registries)
 
@@ -102,7 +102,7 @@ class ResolveService:
         key = tuple(map(encode_document, stack))
 
         def together() -> _Known:
-            return _Known(stack, effective(stack), self._resolver.own_uses(stack))
+            return _Known(stack, effective(stack), self._resolver.parts(stack))
 
         return together() if sum(map(len, key)) > _MAX_KEPT_BYTES else self._kept.get(key, together)
 
@@ -114,7 +114,7 @@ class _Known(Struct, frozen=True):
     """The lowest first, itself last."""
     whole: Profile
     """What they come to together."""
-    uses: Uses | None
+    parts: Parts | None
     """`None` where those that it builds on are not among the stack."""
 
 

@@ -36,6 +36,8 @@ def body_of(req: falcon.Request, *, optional: bool = False) -> bytes:
     body = req.stream.read(length) if length else b""
     if optional and not body.strip():
         return b""
+    if req.content_type == falcon.MEDIA_JSON:
+        return body
     media_type, _, parameters = (req.content_type or "").partition(";")
     charset = parameters.replace(" ", "").lower()
     if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8", 'charset="utf-8"'):

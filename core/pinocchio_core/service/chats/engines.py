@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -74,7 +75,7 @@ class Engines:
         options = self._choice.options if name == self._choice.name else EngineOptions()
 
         def build() -> Handler:
-            return self._guarded(name, definition.build(settings, options))
+            return self._guarded(name, definition.build(deepcopy(settings), options))
 
         try:
             return self._built.get(built_from(name, settings), build)
