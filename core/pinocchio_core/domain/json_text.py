@@ -8,8 +8,8 @@ import codecs
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import islice, repeat
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pinocchio_core.domain import limits, paths
@@ -103,14 +103,15 @@ def _is_plain(value: Any, depth: int) -> bool:
     if kind is str:
         return bool(value.isascii())
     if kind is dict:
-        return depth < limits.MAX_DEPTH and all(map(str.isascii, value)) and _are_plain(value.values(), depth + 1)
-    if kind is list:
-        return depth < limits.MAX_DEPTH and _are_plain(value, depth + 1)
-    return kind in _PLAIN or (kind is float and math.isfinite(value))
-
-
-def _are_plain(values: Iterable[Any], depth: int) -> bool:
-    return all(map(_is_plain, values, repeat(depth)))
+        parts, plain = value.values(), depth < limits.MAX_DEPTH and all(map(str.isascii, value))
+    elif kind is list:
+        parts, plain = value, depth < limits.MAX_DEPTH
+    else:
+        return kind in _PLAIN or (kind is float and math.isfinite(value))
+    for part in parts if plain else ():  # `all` takes twice as long
+        if not _is_plain(part, depth + 1):
+            return False
+    return bool(plain)
 
 
 def _problems(root: Any, max_nodes: int, max_depth: int) -> Iterator[Problem]:

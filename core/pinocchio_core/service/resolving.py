@@ -52,7 +52,7 @@ class ResolveService:
         if explain:
             about_to_block()
         slug, overrides = target.slug or "", overrides_of(request)
-        resolved = self.resolve(registry, slug, overrides, explain=explain, registries=target.registries)
+        resolved = self._resolve(registry, slug, overrides, explain=explain, registries=target.registries)
         return resolution_document(resolved, explain=explain)
 
     def resolve(
@@ -76,6 +76,12 @@ class ResolveService:
         problems = list(reference_problems("profile", slug))
         if problems:
             raise InvalidRequest(problems)
+        return self._resolve(registry, slug, overrides, explain=explain, registries=registries)
+
+    def _resolve(
+        self, registry: str, slug: str, overrides: Any, *, explain: bool, registries: frozenset[str] | None
+    ) -> Resolved:
+        """As `resolve`, for a sound slug."""
         known = self._known(referenced_row(self._store, registry, slug), registries)
         sent = parse_overrides(overrides, self._host.catalog)
         allowed = allowed_overrides(sent, known.whole, collect=explain)
