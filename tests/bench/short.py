@@ -42,14 +42,14 @@ class Bound:
 
 
 BOUNDS = (
-    Bound(value=key(GET, OURS), reference=key(GET, STATIC), least=0.3, normal=0.64),
+    Bound(value=key(GET, OURS), reference=key(GET, STATIC), least=0.45, normal=0.95),
     Bound(value=key(NOT_MODIFIED, OURS), reference=key(GET, OURS), least=0.6, normal=1.07),
-    Bound(value=key(PAGE, OURS), reference=key(PAGE, STATIC), least=0.18, normal=0.38),
-    Bound(value=key(SCHEMAS, OURS), reference=key(SCHEMAS, STATIC), least=0.4, normal=0.84),
-    Bound(value=key(RESOLVE, OURS), reference=key(GET, OURS), least=0.35, normal=0.8),
-    Bound(value=key(PATCH, OURS), reference=key(PATCH, COMMITS), least=0.07, normal=0.16),
-    Bound(value=key(GET, OURS), reference=key(GET, FASTAPI), least=2.0, normal=4.8),
-    Bound(value=key(PAGE, OURS), reference=key(PAGE, FASTAPI), least=5.0, normal=14.0),
+    Bound(value=key(PAGE, OURS), reference=key(PAGE, STATIC), least=0.16, normal=0.33),
+    Bound(value=key(SCHEMAS, OURS), reference=key(SCHEMAS, STATIC), least=0.7, normal=1.4),
+    Bound(value=key(RESOLVE, OURS), reference=key(GET, OURS), least=0.33, normal=0.68),
+    Bound(value=key(PATCH, OURS), reference=key(PATCH, COMMITS), least=0.09, normal=0.19),
+    Bound(value=key(GET, OURS), reference=key(GET, FASTAPI), least=3.5, normal=7.2),
+    Bound(value=key(PAGE, OURS), reference=key(PAGE, FASTAPI), least=9.0, normal=19.0),
     Bound(value=key(PATCH, OURS), reference=key(PATCH, FASTAPI), least=0.9, normal=2.0),
 )
 

@@ -388,6 +388,29 @@ def test_an_engine_that_cannot_be_made_is_a_502_and_the_message_is_kept(unbuilda
     assert unbuildable.get(f"{CONVERSATIONS}/c").json["turns"][0]["status"] == "failed"
 
 
+class Emptying:
+    """An engine that takes its settings out of where it got them from."""
+
+    @hookimpl
+    def pinocchio_engines(self):
+        def build(settings, options):
+            for section in settings.values():
+                section.clear()
+            return lambda turn: turn.replace(blocks=(*turn.blocks, Block(kind=BlockKind.ASSISTANT, text="done")))
+
+        yield EngineDefinition("emptying", build=build)
+
+
+def test_what_an_engine_does_to_its_settings_changes_nothing_of_the_profile():
+    settings = {"ai-chat": {"ai-api-type": "emptying"}}
+    with make_app(Emptying, echo, starter_profile) as app:
+        app.post(PROFILES, {"slug": "e", "runtime": {"step_settings_patch": settings}})
+        before = app.post(f"{PROFILES}/e/resolve", {}).json
+        assert before["runtime"]["step_settings_patch"] == settings
+        assert say(app, profile="e").json["reply"] == "done"
+        assert app.post(f"{PROFILES}/e/resolve", {}).json == before
+
+
 def test_what_a_middleware_tells_need_not_be_json(unbuildable):
     answer = say(unbuildable, conv_id="c", profile="tells")
     assert answer.status == 200
