@@ -9,9 +9,12 @@ import pytest
 from waitress import create_server, wasyncore
 
 from pinocchio_core.web.outlets import MAX_BEHIND_BYTES, OutletStream
+from pinocchio_core.web.tasks import JOINED_BYTES
 
 DEADLINE_S = 60
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE = b"".join(b"%06d\n" % number for number in range(JOINED_BYTES // 7))
+"""The longest body, nearly, that is sent together with its header."""
 
 
 class Site:
@@ -33,8 +36,9 @@ class Site:
             return OutletStream(
                 env, self._take, heartbeat=heartbeat, endless=path == "/endless", unused=self.unused.set
             )
-        start_response("200 OK", [("Content-Length", "2")])
-        return [b"ok"]
+        body = LARGE if path == "/large" else b"ok"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
 
     def _take(self, outlet):
         self.outlets.append(outlet)
@@ -260,6 +264,18 @@ def test_a_client_that_is_watched_keeps_its_connection_and_its_next_requests(sit
     assert b"\r\n\r\nwholeHTTP/1.1 200 OK" in received
     client.sendall(GET % b"/other")
     assert answer(client).read() == b"ok"
+
+
+def test_a_client_that_takes_a_long_answer_little_by_little_gets_all_of_it(running, site):
+    with running(site, send_bytes=4096) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(DEADLINE_S)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(GET % b"/large" + GET % b"/other")
+        received = b""
+        while not received.endswith(b"\r\n\r\nok"):
+            received += client.recv(1000)
+    assert received.partition(b"\r\n\r\n")[2].startswith(LARGE + b"HTTP/1.1 200 OK")
 
 
 def test_an_app_that_fails_is_answered_for_and_one_that_fails_later_ends_its_connection(running, caplog):

@@ -207,18 +207,16 @@ class Channel(HTTPChannel):
         held, self._held = self._held, None
         if not held:
             return
-        data = b"".join(held)
-        if not self.total_outbufs_len:
-            data = data[self._sent(data) :]
-        if data:
-            super().write_soon(data)
+        sent = 0 if self.total_outbufs_len else self._sent(held)
+        if sent < sum(map(len, held)):
+            super().write_soon(b"".join(held)[sent:])
             self.server.pull_trigger()
 
-    def _sent(self, data: bytes) -> int:
+    def _sent(self, pieces: list[bytes]) -> int:
         """How many bytes the socket takes now."""
         if self.connected:
             with suppress(OSError):
-                return int(self.socket.send(data))
+                return int(self.socket.sendmsg(pieces))
         return 0
 
     def write_soon(self, data: bytes) -> int:

@@ -22,7 +22,7 @@ from pinocchio_core.web.errors import PROBLEM_JSON, plain_problem, problem_of
 from pinocchio_core.web.outlets import DETACH, ChannelOutlet
 
 JOINED_BYTES = 256 * 1024
-"""Bodies up to this size are copied, to be sent with their header."""
+"""Bodies up to this size are sent with their header; what the socket does not take of them at once is copied."""
 
 
 _http_date = lru_cache(1)(build_http_date)

@@ -46,7 +46,8 @@ def list_profiles(
     items = [item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
     document = _joined(_marked(rows, items, states) if states else items)
     try:
-        document.decode()  # msgspec does not look into what it leaves raw
+        if not document.isascii():
+            document.decode()  # msgspec does not look into what it leaves raw
         _check_items(document)
     except (msgspec.DecodeError, UnicodeDecodeError):
         document = _joined([_sound(row, default, states) for row in rows])
