@@ -12,7 +12,7 @@ from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 from pinocchio_core.service.access.callers import Caller
-from pinocchio_core.service.checking.targets import PROFILE_SLUG, Conditions, Target, weakly_among
+from pinocchio_core.service.checking.targets import NO_CONDITIONS, PROFILE_SLUG, Conditions, Target, weakly_among
 from pinocchio_core.store.tables.rows import Author
 
 SOURCE = "http-api"
@@ -70,10 +70,12 @@ def target_of(
     """
     env = req.env
     found = list(problems)
-    conditions = Conditions(
-        if_match=_tags("If-Match", env.get("HTTP_IF_MATCH"), found),
-        if_none_match=_tags("If-None-Match", env.get("HTTP_IF_NONE_MATCH"), found),
-    )
+    conditions = NO_CONDITIONS
+    if "HTTP_IF_MATCH" in env or "HTTP_IF_NONE_MATCH" in env:
+        conditions = Conditions(
+            if_match=_tags("If-Match", env.get("HTTP_IF_MATCH"), found),
+            if_none_match=_tags("If-None-Match", env.get("HTTP_IF_NONE_MATCH"), found),
+        )
     version = number(req, "expected_version", 0, MAX_VERSION, found) if in_query else 0
     return Target(
         slug=slug,
