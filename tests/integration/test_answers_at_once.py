@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import sqlite3
 import threading
 from collections import defaultdict
 from contextlib import ExitStack, closing
@@ -12,6 +11,7 @@ import pytest
 
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.store.sqlite.dsn import parse_dsn
+from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.testing import make_host
 from pinocchio_core.web import at_once
 
@@ -148,7 +148,7 @@ def test_a_read_that_would_wait_for_a_writer_waits_in_a_thread_and_the_loop_goes
     profile = f"{PROFILES}/default"
     assert who(profile)[1] == who(profile)[1] == 200
     server.site.asked[profile].clear()
-    with closing(sqlite3.connect(server.database, isolation_level=None)) as other:
+    with connected(server.database, mode="rw") as other:
         other.execute("BEGIN EXCLUSIVE")
         waiting = send(profile)
         while len(server.site.asked[profile]) < 2:
