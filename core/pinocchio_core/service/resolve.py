@@ -30,13 +30,10 @@ class ResolvedUse(Struct, frozen=True, kw_only=True):
     id: str | None
     enabled: bool
     config: Mapping[str, Any]
-    shown_config: Mapping[str, Any]
-    """The config without its secrets."""
-
-    def document(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """It as JSON, with this as its config."""
-        identified = {"id": self.id} if self.id else {}
-        return {"name": self.name, **identified, "enabled": self.enabled, "config": config}
+    canonical: msgspec.Raw
+    """All of it, with the whole config, as canonical JSON."""
+    shown: msgspec.Raw
+    """All of it, without secrets, as JSON."""
 
 
 class Resolved(Struct, frozen=True, kw_only=True):
@@ -66,18 +63,18 @@ class Resolved(Struct, frozen=True, kw_only=True):
 
     def runtime(self) -> dict[str, Any]:
         """The effective runtime as JSON, without secrets."""
-        return self._runtime([use.document(use.shown_config) for use in self.middlewares])
+        return self._runtime([use.shown for use in self.middlewares])
 
     @property
     def fingerprint(self) -> str:
         """`sha256:` over the canonical JSON of what the turn runs with; the same in every process."""
-        runtime = self._runtime([use.document(use.config) for use in self.middlewares])
+        runtime = self._runtime([use.canonical for use in self.middlewares])
         whole = {"registry": self.registry, "slug": self.slug, "version": self.version, "runtime": runtime}
         if self.bases:
             whole["extends"] = [[each.registry, each.slug, each.metadata.version] for each in self.bases]
         return f"sha256:{hashlib.sha256(_canonical(whole)).hexdigest()}"
 
-    def _runtime(self, middlewares: list[dict[str, Any]]) -> dict[str, Any]:
+    def _runtime(self, middlewares: list[msgspec.Raw]) -> dict[str, Any]:
         prompt = {} if self.system_prompt is None else {"system_prompt": self.system_prompt}
         settings = {"tools": list(self.tools), "step_settings_patch": self.step_settings}
         return {**prompt, "middlewares": middlewares, **settings}
@@ -220,9 +217,12 @@ class Resolver:
             Problem(field=field, reason=f"{found} (merged from {sources or 'nothing'})")
             for found in (entry.problems(config) if enabled else ())
         ]
-        shown_config = entry.schema.masked(config)
-        resolved = ResolvedUse(name=use.name, id=use.id, enabled=enabled, config=config, shown_config=shown_config)
-        return resolved, problems
+        document = {"name": use.name, **({"id": use.id} if use.id else {}), "enabled": enabled}
+        canonical = msgspec.Raw(_canonical(document | {"config": config}))
+        told = msgspec.Raw(msgspec.json.encode(document | {"config": entry.schema.masked(config)}))
+        return ResolvedUse(
+            name=use.name, id=use.id, enabled=enabled, config=config, canonical=canonical, shown=told
+        ), problems
 
 
 def _matched(
