@@ -72,18 +72,18 @@ class Target(Struct, frozen=True, kw_only=True):
     def problems(self, tree: dict[str, Any] | None = None) -> Iterator[Problem]:
         """What is wrong with all that, and whether the body's slug is another one."""
         yield from self.problems_outside
-        body = tree or {}
-        for field, reason in ((REASON_IN_QUERY, self.reason), ("reason", body.get("reason"))):
-            if reason is not None:
-                yield from reason_problem(field, reason)
+        if self.reason is not None:
+            yield from reason_problem(REASON_IN_QUERY, self.reason)
+        if tree and "reason" in tree:
+            yield from reason_problem("reason", tree["reason"])
         if self.registry is not None:
             yield from registry_problems(IN_QUERY, self.registry)
         if self.slug is None:
             return
         found = list(self._slug_problems(self.slug))
         yield from found
-        sent = body.get("slug")
-        if not found and isinstance(sent, str) and not same_slug(sent, self.slug):
+        sent = tree.get("slug") if tree and not found else None
+        if isinstance(sent, str) and not same_slug(sent, self.slug):
             reason = "must be the slug of the path or be left out; it cannot be changed"
             yield Problem(field="slug", reason=reason)
 
@@ -166,7 +166,9 @@ def checked(
         InvalidRequest: with every problem.
     """
     tree, request, problems = opened(body, kind, target)
-    problems += [*registry_problems("registry", tree.get("registry")), *also(tree)]
+    if "registry" in tree:
+        problems += registry_problems("registry", tree["registry"])
+    problems += also(tree)
     if problems or request is None:
         raise InvalidRequest(problems)
     return request
