@@ -79,8 +79,7 @@ def parse_overrides(sent: Any, catalog: Catalog) -> dict[str, Any]:
         else:
             spelled[key] = raw
             if value is not None:
-                field = f"{FIELD}.{key}" if raw == key else paths.join(FIELD, raw)
-                problems += _CHECKS[key](field, value, catalog)
+                problems += _CHECKS[key](paths.join(FIELD, raw), value, catalog)
                 found[key] = value
     if problems:
         raise InvalidRequest(problems)

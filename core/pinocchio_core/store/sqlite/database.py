@@ -197,6 +197,10 @@ class Database:
             connection.execute(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
             try:
                 return connection.execute(sql, parameters).fetchall()
+            except faults() as error:
+                if self._library.is_broken_text(error):
+                    return self._rows_of_broken_text(slot, sql, parameters)
+                raise
             finally:
                 connection.execute(NO_WAITING)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
+from pinocchio_core.store.sqlite import database as module
 from pinocchio_core.store.sqlite.blocking import WouldBlock, no_blocking
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import parse_dsn
@@ -153,6 +154,19 @@ def test_a_read_that_finds_the_database_locked_waits_for_the_busy_timeout_or_not
             database.rows("SELECT name FROM sqlite_master")
         other.execute("ROLLBACK")
     assert database.rows("SELECT name FROM sqlite_master") == []
+    database.close()
+
+
+def test_a_read_that_had_to_wait_shows_broken_text_with_escapes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_file(path)
+    with connected(path, mode="rw") as other:
+        other.execute("CREATE TABLE t AS SELECT CAST(x'61ff' AS TEXT) AS broken")
+    database = Database(parse_dsn(f"file:{path}?_journal=DELETE"))
+    assert database.rows("SELECT 1") == [(1,)]
+    with connected(path, mode="rw") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(module, "about_to_block", lambda: other.execute("ROLLBACK"))
+        assert database.rows("SELECT broken FROM t") == [("a\\xff",)]
     database.close()
 
 
