@@ -63,7 +63,24 @@ def main() -> None:
 
 def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
     """All figures, the samples they are made of, and the size of the document that was read."""
-    few, some, many = (_filled(lab, f"{count}.db", count) for count in (10, 1000, size.many))
+    many = _filled(lab, f"{size.many}.db", size.many)
+    figures, samples, document_bytes = measured_single(lab, size, many)
+    for more, taken, _ in (
+        measured_sharing(lab, size),
+        measured_upkeep(lab, size),
+        measured_chats(lab, size),
+        measured_teams(lab, size, many),
+        measured_peers(lab, size, many),
+    ):
+        figures += more
+        samples |= taken
+    return figures, samples, document_bytes
+
+
+def measured_single(lab: Lab, size: Size, many: Filled | None = None) -> tuple[list[Figure], dict[str, Samples], int]:
+    """The same for reads, writes and starts of one server alone."""
+    many = many or _filled(lab, f"{size.many}.db", size.many)
+    few, some = (_filled(lab, f"{count}.db", count) for count in (10, 1000))
     body = few.first.document
     _say("reads")
     reads = single.reads(lab, size, few, some, many, body)
@@ -71,15 +88,8 @@ def measured(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], in
     writes = single.writes(lab, size, _filled(lab, "w10.db", 10), _filled(lab, "w10000.db", 10_000))
     _say("starts")
     starts = single.starts(lab, size, many)
-    shared_figures, shared, _ = measured_sharing(lab, size)
-    upkeep_figures, kept, _ = measured_upkeep(lab, size)
-    chat_figures, chatted, _ = measured_chats(lab, size)
     figures = [*single.read_figures(reads, size), *single.write_figures(writes), *single.start_figures(starts, size)]
-    team_figures, teamed, _ = measured_teams(lab, size, many)
-    peer_figures, beside, _ = measured_peers(lab, size, many)
-    samples = {"reads": reads, "writes": writes, "starts": starts} | shared | kept | chatted | teamed | beside
-    figures += [*shared_figures, *upkeep_figures, *chat_figures, *team_figures, *peer_figures]
-    return figures, samples, len(body)
+    return figures, {"reads": reads, "writes": writes, "starts": starts}, len(body)
 
 
 def measured_sharing(lab: Lab, size: Size) -> tuple[list[Figure], dict[str, Samples], int]:
@@ -163,6 +173,7 @@ def measured_peers(lab: Lab, size: Size, many: Filled | None = None) -> tuple[li
 
 _GROUPS: dict[str | None, Callable[..., Any]] = {
     None: measured,
+    "single": measured_single,
     "sharing": measured_sharing,
     "upkeep": measured_upkeep,
     "chats": measured_chats,
