@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import MappingProxyType
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -18,6 +19,8 @@ from pinocchio_core.store.tables.registries import RegistryStore, clock_ms
 from pinocchio_core.store.tables.revisions import RevisionStore
 from pinocchio_core.store.tables.rows import Author, StoredProfile
 from pinocchio_core.store.tables.scan import RowState
+
+T = TypeVar("T")
 
 ALL_WELL: Mapping[str, RowState] = MappingProxyType({})
 """What is known of rows of which nothing is known."""
@@ -49,6 +52,16 @@ class Store:
     def write(self, *, dry_run: bool = False) -> AbstractContextManager[None]:
         """One transaction; see `Database.write`. With `dry_run` everything is taken back at its end."""
         return self._taken_back() if dry_run else self.database.write()
+
+    def change(self, work: Callable[[], T], *, dry_run: bool = False) -> T:
+        """Do a piece of work in a transaction that it may share with others'; see `GroupCommit.run`.
+
+        With `dry_run` in one of its own, which is taken back.
+        """
+        if not dry_run:
+            return self.database.group.run(work)
+        with self._taken_back():
+            return work()
 
     def require_writable(self, registry: str) -> None:
         """Raise SourceReadOnly where a registry is not the database's; see `RoutedStore`."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, Literal
 
 from msgspec import structs
@@ -107,8 +108,7 @@ class ProfileWrites:
                 return [structs.replace(outcome, dry_run=dry_run) for outcome in idle]
             stacks = _checked(plans, self.stacks, dependants=attempt > 0)
             try:
-                with self._store.write(dry_run=dry_run):
-                    outcomes = self._made(plans, stacks)
+                outcomes = self._store.change(partial(self._made, plans, stacks), dry_run=dry_run)
             except Moved:
                 continue
             if dry_run:

@@ -40,6 +40,10 @@ class ApswLibrary:
         connection.execute(sql, parameters)
         return int(connection.changes())
 
+    def progress(self, connection: Any) -> tuple[bool, int]:
+        """See `Library`."""
+        return connection.in_transaction, connection.total_changes()
+
     def copy(self, source: Any, target: Any) -> None:
         """See `Library`."""
         with target.backup("main", source, "main") as backup:

@@ -9,17 +9,17 @@ from threading import get_ident
 from typing import Any
 
 from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
-from pinocchio_core.store.sqlite.blocking import about_to_block
-from pinocchio_core.store.sqlite.connections import Connections, Slot
+from pinocchio_core.store.sqlite.connections import Connections
 from pinocchio_core.store.sqlite.dsn import Dsn
 from pinocchio_core.store.sqlite.faults import fault_of, faults, is_locked, mapped
 from pinocchio_core.store.sqlite.gate import WriteGate, gate_path
+from pinocchio_core.store.sqlite.group_commit import GroupCommit
 from pinocchio_core.store.sqlite.guard import Mark
 from pinocchio_core.store.sqlite.known_file import KnownFile
 from pinocchio_core.store.sqlite.library import Connection, library
+from pinocchio_core.store.sqlite.slow_reads import NO_WAITING, rows_in_time, rows_of_broken_text
 from pinocchio_core.store.sqlite.tally import Tally
-
-NO_WAITING = "PRAGMA busy_timeout = 0"
+from pinocchio_core.store.sqlite.write_ahead_log import LONG_FRAMES, WriteAheadLog
 
 
 class Database:
@@ -39,6 +39,7 @@ class Database:
         pragmas = dict(dsn.pragmas)
         if dsn.read_only or dsn.path is None:
             pragmas.pop("journal_mode", None)  # a change of mode is a write, and memory has none
+        pragmas["wal_autocheckpoint"] = LONG_FRAMES
         self._library = library()
         self.peewee = self._library.peewee(self._new_connection, pragmas)
         self._admit = admit
@@ -48,8 +49,13 @@ class Database:
         self.gate = WriteGate(
             None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
         )
+        self.group = GroupCommit(self.write, self.gate, progress=lambda: self._library.progress(self.connect()))
+        """Short changes that may share their transaction."""
         self._file = KnownFile(dsn.path, self.gate)
         self._refusal: str | None = None
+        self.endings: dict[object, Callable[[], None]] = {}
+        """What was put off to the end of the transaction that is open, by who did."""
+        self._log = WriteAheadLog(self._library)
 
     @property
     def read_only(self) -> bool:
@@ -66,9 +72,10 @@ class Database:
                 return connection.execute(sql, parameters).fetchall()
         except faults() as error:
             if self._library.is_broken_text(error):
-                return self._rows_of_broken_text(slot, sql, parameters)
+                return rows_of_broken_text(slot, sql, parameters)
             if not writing and is_locked(error):
-                return self._rows_in_time(slot, sql, parameters)
+                with mapped(self._fault_of):
+                    return rows_in_time(slot, sql, parameters, timeout_ms=self.dsn.busy_timeout_ms)
             if fault := self._fault_of(error):
                 raise fault from error
             raise
@@ -88,8 +95,13 @@ class Database:
             raise StoreReadOnly("it was opened with mode=ro, immutable or query_only")
         with self.gate.hold(), mapped(self._fault_of):
             self._require_same_file()
-            with self._writer(), self._noting(), self.peewee.atomic("IMMEDIATE"):
-                yield
+            with self._writer(), self._noting():
+                self._log.shorten(self.connect())
+                with self.peewee.atomic("IMMEDIATE"):
+                    self.endings.clear()
+                    yield
+                    for ending in self.endings.values():
+                        ending()
         if not self.written.is_set():
             self.written.set()
 
@@ -184,26 +196,6 @@ class Database:
             finally:
                 self._writing = None
 
-    def _rows_of_broken_text(self, slot: Slot, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """As `rows`, with escapes for what is no UTF-8: one damaged row must not hide the others."""
-        with mapped(), slot.lock:
-            return self._library.rows_of_broken_text(slot.open(), sql, parameters)
-
-    def _rows_in_time(self, slot: Slot, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """As `rows`, waiting for who has locked the database."""
-        about_to_block()
-        with mapped(self._fault_of), slot.lock:
-            connection = slot.open()
-            connection.execute(f"PRAGMA busy_timeout = {self.dsn.busy_timeout_ms}")
-            try:
-                return connection.execute(sql, parameters).fetchall()
-            except faults() as error:
-                if self._library.is_broken_text(error):
-                    return self._rows_of_broken_text(slot, sql, parameters)
-                raise
-            finally:
-                connection.execute(NO_WAITING)
-
     def _fault_of(self, error: BaseException) -> PinocchioError | None:
         """As `fault_of`; where the file is being written by others, a table that is not there is no fault of ours."""
         fault = fault_of(error)
@@ -219,7 +211,7 @@ class Database:
 
     def _open_for_reads(self) -> Connection:
         connection: Connection = self.peewee._connect()  # type: ignore[attr-defined]  # noqa: SLF001  as its pools do
-        connection.execute(NO_WAITING)  # which would also block a thread that must not; see `_rows_in_time`
+        connection.execute(NO_WAITING)  # which would also block a thread that must not; see `rows_in_time`
         return connection
 
     def _new_connection(self) -> Connection:

@@ -32,7 +32,8 @@ class WriteGate:
 
     def __init__(self, path: Path | None, *, timeout_ms: int) -> None:
         """`path` is the file to lock, `None` for a database that no other process can open."""
-        self._timeout_s = timeout_ms / 1000
+        self.timeout_s = timeout_ms / 1000
+        """How long a writer waits, the busy timeout."""
         self.waits = 0
         """How many writers had to wait and got in."""
         self.wait_s = 0.0
@@ -49,22 +50,30 @@ class WriteGate:
             StoreUnavailable: another writer did not let go in time.
         """
         began = time.monotonic()
-        timeout_s = self._timeout_s if timeout_ms is None else timeout_ms / 1000
+        timeout_s = self.timeout_s if timeout_ms is None else timeout_ms / 1000
         waited = not self._lock.acquire(blocking=False)
         if waited and not self._lock.acquire(timeout=timeout_s):
-            self.timeouts += 1
-            raise StoreUnavailable("another write of this server did not end within the busy timeout")
+            raise self.gave_up()
         try:
             waited |= self._lock_file(began + timeout_s)
             try:
                 if waited:
-                    self.waits += 1
-                    self.wait_s += time.monotonic() - began
+                    self.has_waited(time.monotonic() - began)
                 yield
             finally:
                 self._unlock_file()
         finally:
             self._lock.release()
+
+    def has_waited(self, seconds: float) -> None:
+        """Count a writer that had to wait and got in; inside `hold`."""
+        self.waits += 1
+        self.wait_s += seconds
+
+    def gave_up(self) -> StoreUnavailable:
+        """Count a writer for which another one of this process did not let go in time; returns what it raises."""
+        self.timeouts += 1
+        return StoreUnavailable("another write of this server did not end within the busy timeout")
 
     def noted(self, mark: Mark) -> bool:
         """Whether this is what the database file looked like after the last write or checkpoint through the gate.

@@ -60,6 +60,9 @@ class Library(Protocol):
     def changed(self, connection: Connection, sql: str, parameters: Sequence[Any]) -> int:
         """Run a statement that gives no rows; returns how many it changed."""
 
+    def progress(self, connection: Connection) -> tuple[bool, int]:
+        """Whether a transaction is open, and how many rows were ever changed."""
+
     def copy(self, source: Connection, target: Connection) -> None:
         """Make one database a copy of another, in one step."""
 
@@ -112,6 +115,10 @@ class PythonLibrary:
     def changed(self, connection: Any, sql: str, parameters: Sequence[Any]) -> int:
         """See `Library`."""
         return int(connection.execute(sql, parameters).rowcount)
+
+    def progress(self, connection: Any) -> tuple[bool, int]:
+        """See `Library`."""
+        return connection.in_transaction, connection.total_changes
 
     def copy(self, source: Any, target: Any) -> None:
         """See `Library`."""

@@ -1,6 +1,8 @@
 """What lists are searched by: a narrow row and a trigram index for the text of each profile, and a row for each term.
 
-They are written in the transaction that changes the profile, and only where what they hold is another one then.
+They are written in the transaction that changes the profile, and only where what they hold is another one then; the
+index at its end, by rising numbers. SQLite makes a new piece of the index for all that comes so, and another one for
+what does not: pieces that have to be merged later.
 """
 
 import string
@@ -100,6 +102,8 @@ class SearchRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._moved: dict[int, tuple[str | None, str | None]] = {}
+        """By its number, the text that the index has and the one that it is to have; `None` for none."""
 
     def put(self, profile: Profile) -> None:
         """Those of a profile that is new, or written over one of which nothing is known."""
@@ -124,9 +128,8 @@ class SearchRows:
     def _change_text(self, profile: Profile) -> None:
         there, text = self._database.rows(_TEXT, (profile.registry, profile.slug)), _text_of(profile)
         for number, before in there:
-            self._database.run(_REMOVE_TRIGRAMS, (number, before))
             self._database.run(_CHANGE_TEXT, (text, number))
-            self._database.run(_ADD_TRIGRAMS, (number, text))
+            self._index(number, before, text)
         if not there:
             self._add_text(profile)
 
@@ -135,7 +138,7 @@ class SearchRows:
         number = self._next_number(profile.registry)
         if not self._database.run(_ADD_TEXT, (number, profile.registry, profile.slug, text)):
             raise StoreUnavailable("the database file is damaged: what lists are searched by is not where it should be")
-        self._database.run(_ADD_TRIGRAMS, (number, text))
+        self._index(number, None, text)
 
     def _next_number(self, registry: str) -> int:
         numbers = text_numbers(self._database, registry)
@@ -145,8 +148,22 @@ class SearchRows:
 
     def _remove_text(self, registry: str, slug: str) -> None:
         for number, text in self._database.rows(_TEXT, (registry, slug)):
-            self._database.run(_REMOVE_TRIGRAMS, (number, text))
             self._database.run(_REMOVE_TEXT, (number,))
+            self._index(number, text, None)
+
+    def _index(self, number: int, before: str | None, after: str | None) -> None:
+        if self not in self._database.endings:
+            self._database.endings[self] = self._write_index
+            self._moved = {}
+        first, _ = self._moved.get(number, (before, None))
+        self._moved[number] = (first, after)
+
+    def _write_index(self) -> None:
+        for number, (before, after) in sorted(self._moved.items()):
+            if before is not None:
+                self._database.run(_REMOVE_TRIGRAMS, (number, before))
+            if after is not None:
+                self._database.run(_ADD_TRIGRAMS, (number, after))
 
     def _add_terms(self, profile: Profile, terms: set[_Term]) -> None:
         for term in terms:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pinocchio_core.errors import StoreReadOnly, StoreUnavailable
-from pinocchio_core.store.sqlite import database as module
+from pinocchio_core.store.sqlite import slow_reads
 from pinocchio_core.store.sqlite.blocking import WouldBlock, no_blocking
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import parse_dsn
@@ -19,6 +19,7 @@ from pinocchio_core.store.sqlite.faults import faults
 from pinocchio_core.store.sqlite.files import create_file
 from pinocchio_core.store.sqlite.gate import gate_path
 from pinocchio_core.store.sqlite.library import connected
+from pinocchio_core.store.sqlite.write_ahead_log import LONG_FRAMES
 
 LOCK = """
 import sqlite3, sys
@@ -29,6 +30,9 @@ sys.stdin.readline()
 connection.execute("COMMIT")
 connection.close()
 """
+
+
+_COUNT_TO = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) INSERT INTO t SELECT x FROM n"
 
 
 @contextmanager
@@ -165,9 +169,27 @@ def test_a_read_that_had_to_wait_shows_broken_text_with_escapes(path: Path, monk
     assert database.rows("SELECT 1") == [(1,)]
     with connected(path, mode="rw") as other:
         other.execute("BEGIN EXCLUSIVE")
-        monkeypatch.setattr(module, "about_to_block", lambda: other.execute("ROLLBACK"))
+        monkeypatch.setattr(slow_reads, "about_to_block", lambda: other.execute("ROLLBACK"))
         assert database.rows("SELECT broken FROM t") == [("a\\xff",)]
     database.close()
+
+
+def test_a_long_log_is_brought_into_the_main_file_when_the_next_write_begins(database: Database, path: Path) -> None:
+    with database.write():
+        database.run(_COUNT_TO, (1000,))
+    empty = path.stat().st_size
+    with database.write():
+        assert path.stat().st_size > empty
+        assert len(values(database)) == 1000
+
+
+def test_writes_without_a_pause_do_not_make_the_log_grow(database: Database, path: Path) -> None:
+    with database.write():
+        database.run(_COUNT_TO, (500,))
+    for _ in range(2 * LONG_FRAMES):
+        with database.write():
+            database.run("UPDATE t SET x = x + 1 WHERE rowid = 1")
+    assert path.with_name(f"{path.name}-wal").stat().st_size < 4096 * LONG_FRAMES
 
 
 def test_a_reader_sees_what_another_connection_committed(database: Database, path: Path) -> None:

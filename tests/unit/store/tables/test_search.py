@@ -33,7 +33,7 @@ def rows(store: Store) -> list[Any]:
     return [*texts, *store.database.rows("SELECT * FROM profile_terms ORDER BY 1, 2, 3, 4")]
 
 
-def change(store: Store, author: Author, slug: str, **changes: Any) -> None:
+def change_inside(store: Store, author: Author, slug: str, **changes: Any) -> None:
     row = store.profiles.read("default", slug)
     assert row
     old = row.profile()
@@ -43,8 +43,18 @@ def change(store: Store, author: Author, slug: str, **changes: Any) -> None:
         metadata = msgspec.structs.replace(old.metadata, version=version, updated_at_ms=at_ms, tags=tags)
         return msgspec.structs.replace(old, metadata=metadata, **changes)
 
+    assert store.profiles.replace(make, old=old, author=author)
+
+
+def change(store: Store, author: Author, slug: str, **changes: Any) -> None:
     with store.write():
-        assert store.profiles.replace(make, old=old, author=author)
+        change_inside(store, author, slug, **changes)
+
+
+def require_sound_index(store: Store) -> None:
+    """That the index has the texts as they are, by SQLite's own check."""
+    with store.write():
+        store.database.run("INSERT INTO profile_trigrams (profile_trigrams, rank) VALUES ('integrity-check', 1)")
 
 
 def uses(*names: str) -> Runtime:
@@ -130,6 +140,53 @@ def test_a_change_of_something_else_writes_no_row_of_it(store: Store, add: Add, 
     assert [store.database.rows(sql) for sql in written] == before
     change(store, author, "a", description="other")
     assert [store.database.rows(sql) for sql in written] != before
+
+
+def test_the_changes_of_one_transaction_make_one_piece_of_the_index(store: Store, add: Add, author: Author) -> None:
+    for slug in "cab":
+        add(slug, description=slug)
+    pieces = "SELECT count(DISTINCT segid) FROM profile_trigrams_idx"
+    before = store.database.rows(pieces)[0][0]
+    with store.write():
+        for slug in "bcab":
+            change_inside(store, author, slug, description=f"new {slug}")
+    assert store.database.rows(pieces) == [(before + 1,)]
+    assert found(store, text="new") == (["a", "b", "c"], 3)
+
+
+def test_the_index_follows_whatever_one_transaction_does(
+    store: Store, add: Add, author: Author, made: Callable[..., Any]
+) -> None:
+    def remove(slug: str) -> None:
+        row = store.profiles.read("default", slug)
+        assert row
+        store.profiles.delete(row, author=author)
+
+    for slug in "abc":
+        add(slug, description="old")
+    with store.write():
+        change_inside(store, author, "b", description="passing")
+        change_inside(store, author, "b", description="lasting")
+        remove("c")
+        store.profiles.create("default", "c", made("c", description="lasting"), author=author)
+        store.profiles.create("default", "d", made("d", description="passing"), author=author)
+        remove("d")
+        remove("a")
+    require_sound_index(store)
+    assert [found(store, text=text)[0] for text in ("old", "passing", "lasting")] == [[], [], ["b", "c"]]
+
+
+def test_a_transaction_that_is_taken_back_leaves_nothing_for_the_next_one(
+    store: Store, add: Add, author: Author
+) -> None:
+    add("a", description="old")
+    add("b")
+    with store.write(dry_run=True):
+        change_inside(store, author, "a", description="never")
+    change(store, author, "b", description="other")
+    require_sound_index(store)
+    assert found(store, text="old") == (["a"], 1)
+    assert found(store, text="never") == ([], 0)
 
 
 def test_what_a_migration_fills_in_is_what_writes_would_have_written(store: Store, add: Add) -> None:
