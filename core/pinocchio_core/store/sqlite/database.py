@@ -52,8 +52,13 @@ class Database:
         self.gate = WriteGate(
             None if dsn.path is None or dsn.read_only else gate_path(dsn.path), timeout_ms=dsn.busy_timeout_ms
         )
-        self.group = GroupCommit(self.write, self.gate, progress=lambda: self._library.progress(self.connect()))
-        """Short changes that may share their transaction."""
+        self.group = GroupCommit(
+            self.write,
+            self.gate,
+            faults=lambda: mapped(self._fault_of),
+            progress=lambda: self._library.progress(self.connect()),
+        )
+        """Short changes, which may share a transaction."""
         self._file = KnownFile(dsn.path, self.gate)
         self._refusal: str | None = None
         self.endings: dict[object, Callable[[], None]] = {}

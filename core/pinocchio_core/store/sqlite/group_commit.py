@@ -66,11 +66,16 @@ class GroupCommit:
         transaction: Callable[[], AbstractContextManager[None]],
         gate: WriteGate,
         *,
+        faults: Callable[[], AbstractContextManager[None]],
         progress: Callable[[], object],
     ) -> None:
-        """`progress` is another one after a change that has written something, or has ended the transaction."""
+        """`faults` turns exceptions of the database into this program's own.
+
+        `progress` is another one after a change that has written something, or has ended the transaction.
+        """
         self._transaction = transaction
         self._gate = gate
+        self._faults = faults
         self._progress = progress
         self._lock = threading.Lock()
         self._waiting: list[_Member[Any]] = []
@@ -90,7 +95,12 @@ class GroupCommit:
         Raises:
             StoreUnavailable: its turn did not come within the busy timeout, or the transaction failed.
         """
-        member = _Member(work)
+
+        def work_of_ours() -> T:
+            with self._faults():
+                return work()
+
+        member = _Member(work_of_ours)
         with self._lock:
             self._waiting.append(member)
             member.waits, self._is_led = self._is_led, True

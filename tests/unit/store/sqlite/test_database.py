@@ -174,6 +174,15 @@ def test_a_read_that_had_to_wait_shows_broken_text_with_escapes(path: Path, monk
     database.close()
 
 
+def test_a_change_for_which_the_disk_is_too_small_is_told_so_and_leaves_nothing(database: Database) -> None:
+    pages = database.rows("PRAGMA page_count")[0][0]
+    database.connect().execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        database.group.run(lambda: database.run(_COUNT_TO, (10_000,)))
+    assert database.group.run(lambda: database.run("INSERT INTO t VALUES (1)")) == 1
+    assert values(database) == [1]
+
+
 def test_a_long_log_is_brought_into_the_main_file_when_the_next_write_begins(database: Database, path: Path) -> None:
     with database.write():
         database.run(_COUNT_TO, (1000,))

@@ -12,7 +12,7 @@ import pytest
 from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import parse_dsn
-from pinocchio_core.store.sqlite.faults import faults
+from pinocchio_core.store.sqlite.faults import faults, mapped
 from pinocchio_core.store.sqlite.files import create_file
 from pinocchio_core.store.sqlite.group_commit import GroupCommit
 from pinocchio_core.store.sqlite.library import library
@@ -33,7 +33,10 @@ class Group:
         self.began = 0
         self._until = until
         self.commit = GroupCommit(
-            self._transaction, database.gate, progress=lambda: library().progress(database.connect())
+            self._transaction,
+            database.gate,
+            faults=mapped,
+            progress=lambda: library().progress(database.connect()),
         )
         self._pool = ThreadPoolExecutor(THREADS)
 
