@@ -5,6 +5,7 @@ import math
 import os
 import secrets
 import time
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -197,21 +198,25 @@ class ChatService:
     def _begin(self, ready: Ready, emit: Emit) -> StoredTurn | bytes:
         """The turn, stored as running; or the stored answer where the same was asked before."""
         deadline = time.monotonic() + LONGEST_WAIT_S
-        while True:
-            with self.conversations.database.write():
-                self._own.require_own(ready.conv_id, ready.caller)
-                running = self.conversations.running(ready.conv_id)
-                if running is None or self._abandoned(running):
-                    known = ready.idempotency_key and self.conversations.by_key(ready.conv_id, ready.idempotency_key)
-                    if known and known.request_sha256 != ready.request_sha256:
-                        raise IdempotencyMismatch(ready.conv_id)
-                    if known and known.status == COMPLETED:
-                        return (known.answer_json or "").encode()
-                    return self.conversations.begin(self._new(ready), owner=ready.caller.name)
+        while (begun := self.conversations.database.group.run(partial(self._begun, ready))) is None:
             emit(ALIVE)  # another server runs a turn of this conversation
             if time.monotonic() > deadline:
                 raise ConversationBusy(ready.conv_id)
             time.sleep(_LOOK_S)
+        return begun
+
+    def _begun(self, ready: Ready) -> StoredTurn | bytes | None:
+        """As `_begin`, `None` while another turn of the conversation runs; inside a transaction."""
+        self._own.require_own(ready.conv_id, ready.caller)
+        running = self.conversations.running(ready.conv_id)
+        if running is not None and not self._abandoned(running):
+            return None
+        known = ready.idempotency_key and self.conversations.by_key(ready.conv_id, ready.idempotency_key)
+        if known and known.request_sha256 != ready.request_sha256:
+            raise IdempotencyMismatch(ready.conv_id)
+        if known and known.status == COMPLETED:
+            return (known.answer_json or "").encode()
+        return self.conversations.begin(self._new(ready), owner=ready.caller.name)
 
     def _abandoned(self, running: StoredTurn) -> bool:
         """Whether nobody runs that turn any more; it then counts as failed. Inside `Database.write`."""

@@ -60,6 +60,10 @@ _OF = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? ORDER BY number"
 _BEFORE = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND number < ? ORDER BY number DESC LIMIT ?"
 _BY_KEY = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND idempotency_key = ?"
 _RUNNING = f"SELECT {_COLUMNS} FROM turns WHERE conv_id = ? AND status = '{RUNNING}'"
+_END = (
+    "UPDATE turns SET status = ?, ended_at_ms = ?, blocks_json = ?, answer_json = ? WHERE conv_id = ? AND turn_id = ?"
+)
+_KEEP = "UPDATE conversations SET updated_at_ms = ?, state_json = coalesce(?, state_json) WHERE conv_id = ?"
 _LIST = (
     "SELECT conv_id, created_at_ms, updated_at_ms, (SELECT count(*) FROM turns WHERE conv_id = c.conv_id)"
     " FROM conversations c WHERE owner IS coalesce(?, owner) ORDER BY updated_at_ms DESC, conv_id LIMIT ?"
@@ -206,15 +210,14 @@ class ConversationStore:
     ) -> None:
         """Write what became of a turn, and what plugins keep, `None` to leave that as it is."""
         now = self.now_ms()
-        with self.database.write():
-            self.database.run(
-                "UPDATE turns SET status = ?, ended_at_ms = ?, blocks_json = ?, answer_json = ?"
-                " WHERE conv_id = ? AND turn_id = ?",
-                (status, now, blocks_json(blocks), _text(answer), turn.conv_id, turn.turn_id),
-            )
-            sets = "updated_at_ms = ?" if state is None else "updated_at_ms = ?, state_json = ?"
-            values = (now,) if state is None else (now, _text(state))
-            self.database.run(f"UPDATE conversations SET {sets} WHERE conv_id = ?", (*values, turn.conv_id))
+        ended = (status, now, blocks_json(blocks), _text(answer), turn.conv_id, turn.turn_id)
+        kept = (now, None if state is None else _text(state), turn.conv_id)
+
+        def write() -> None:
+            self.database.run(_END, ended)
+            self.database.run(_KEEP, kept)
+
+        self.database.group.run(write)
 
     def delete(self, conv_id: str) -> None:
         """Remove a conversation with all its turns; ConversationNotFound where there is none."""
