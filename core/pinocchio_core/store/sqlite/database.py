@@ -21,8 +21,8 @@ from pinocchio_core.store.sqlite.slow_reads import NO_WAITING, rows_in_time, row
 from pinocchio_core.store.sqlite.tally import Tally
 from pinocchio_core.store.sqlite.write_ahead_log import LONG_FRAMES, WriteAheadLog
 
-_READ_CACHE_KIB: Final = 8000
-"""What a connection for reads keeps of the file: all of a database with 2,000 profiles."""
+_CACHE_KIB: Final = 8000
+"""What a connection keeps of the file: all of a database with 2,000 profiles."""
 
 
 class Database:
@@ -42,7 +42,7 @@ class Database:
         pragmas = dict(dsn.pragmas)
         if dsn.read_only or dsn.path is None:
             pragmas.pop("journal_mode", None)  # a change of mode is a write, and memory has none
-        pragmas["wal_autocheckpoint"] = LONG_FRAMES
+        pragmas = {"cache_size": -_CACHE_KIB, **pragmas, "wal_autocheckpoint": LONG_FRAMES}
         self._library = library()
         self.peewee = self._library.peewee(self._new_connection, pragmas)
         self._admit = admit
@@ -219,8 +219,6 @@ class Database:
 
     def _open_for_reads(self) -> Connection:
         connection: Connection = self.peewee._connect()  # type: ignore[attr-defined]  # noqa: SLF001  as its pools do
-        if "cache_size" not in self.dsn.pragmas:
-            connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
         connection.execute(NO_WAITING)  # which would also block a thread that must not; see `rows_in_time`
         return connection
 
