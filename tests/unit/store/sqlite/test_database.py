@@ -183,6 +183,16 @@ def test_a_change_for_which_the_disk_is_too_small_is_told_so_and_leaves_nothing(
     assert values(database) == [1]
 
 
+@pytest.mark.parametrize(("parameter", "expected"), [("", -8000), ("?_cache_size=-100", -100), ("?_cache_size=7", 7)])
+def test_every_connection_keeps_as_much_of_the_file_as_the_dsn_says(path: Path, parameter: str, expected: int) -> None:
+    create_file(path)
+    database = Database(parse_dsn(f"file:{path}{parameter}"))
+    assert database.rows("PRAGMA cache_size") == [(expected,)]
+    with database.write():
+        assert database.rows("PRAGMA cache_size") == [(expected,)]
+    database.close()
+
+
 def test_a_long_log_is_brought_into_the_main_file_when_the_next_write_begins(database: Database, path: Path) -> None:
     with database.write():
         database.run(_COUNT_TO, (1000,))
