@@ -1,6 +1,5 @@
 """Two documents as a unified diff for people: JSON line by line, with long texts as the lines that they have."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -46,6 +45,8 @@ def unified_diff(before: Any, after: Any, *, names: tuple[str, str]) -> str:
         changed = [f"-{line}" for line in old[head : len(old) - tail]]
         changed += [f"+{line}" for line in new[head : len(new) - tail]]
         return "\n".join([f"--- {names[0]}", f"+++ {names[1]}", *changed])
+    import difflib  # few processes show a difference
+
     return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
 
 

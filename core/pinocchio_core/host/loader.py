@@ -1,6 +1,5 @@
 """Loading plugins one by one, so that each fault has an owner and none hides another."""
 
-import difflib
 import inspect
 import logging
 import traceback
@@ -9,6 +8,7 @@ from typing import Any
 import pluggy
 from msgspec import Struct, structs
 
+from pinocchio_core.domain.suggestions import nearest
 from pinocchio_core.host.discovery import ALL, Candidate, Selection
 from pinocchio_core.host.records import PluginRecord, PluginStatus
 from pinocchio_core.plugin import hookspecs
@@ -100,8 +100,8 @@ def _load(manager: pluggy.PluginManager, candidate: Candidate, record: PluginRec
 def _misfit(calls: dict[str, pluggy.HookCaller], target: Any) -> str:
     for name, caller in sorted(calls.items()):
         if caller.spec is None:
-            near = difflib.get_close_matches(name, HOOKS, n=1)
-            return f"unknown hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            near = nearest(name, HOOKS)
+            return f"unknown hook {name!r}" + (f"; did you mean {near!r}?" if near else "")
         if any(impl.plugin is target and (impl.hookwrapper or impl.wrapper) for impl in caller.get_hookimpls()):
             return f"{name} is a hook wrapper; implement the hook itself"
     if calls:

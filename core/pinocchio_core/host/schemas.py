@@ -10,17 +10,17 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import msgspec
-import re2
 from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from pinocchio_core.errors import MAX_PROBLEMS
+from pinocchio_core.host.patterns import matches
 from pinocchio_core.host.reasons import SchemaProblem, mark_secret, problem_of
 from pinocchio_core.host.secrets import Path, has_secrets, hidden, paths_of, walker
 
@@ -39,15 +39,6 @@ _references_left: ContextVar[int] = ContextVar("references_left")
 
 class TooComplex(Exception):
     """A check followed more than MAX_REFERENCES references."""
-
-
-@lru_cache(maxsize=1_000)
-def compile_pattern(pattern: str) -> Any:
-    """The pattern on a linear-time engine; `re2.error` where it needs more than that."""
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    return re2.compile(pattern, options)
 
 
 class _Seen:
@@ -143,19 +134,15 @@ def _bounded() -> Iterator[None]:
         _references_left.reset(token)
 
 
-def _matches(expression: str, text: str) -> bool:
-    return compile_pattern(expression).search(text) is not None
-
-
 def _pattern(_: Any, expression: str, value: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not _matches(expression, value):
+    if isinstance(value, str) and not matches(expression, value):
         yield ValidationError("")
 
 
 def _pattern_properties(validator: Any, expected: Any, value: Any, _: Any) -> Iterator[ValidationError]:
     if isinstance(value, dict):
         for expression, subschema in expected.items():
-            for key in filter(partial(_matches, expression), value):
+            for key in filter(partial(matches, expression), value):
                 yield from validator.descend(value[key], subschema, path=key, schema_path=expression)
 
 
@@ -164,7 +151,7 @@ def _additional_properties(validator: Any, expected: Any, value: Any, schema: An
         return
     known, expressions = schema.get("properties", {}), schema.get("patternProperties", {})
     for key in value:
-        if key in known or any(_matches(expression, key) for expression in expressions):
+        if key in known or any(matches(expression, key) for expression in expressions):
             continue
         if expected is False:
             yield ValidationError(key)  # `reasons` builds the text from the property's name

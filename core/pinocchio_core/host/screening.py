@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urljoin
 
 import msgspec
-import re2
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 from jsonschema_specifications import REGISTRY
@@ -16,7 +15,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from pinocchio_core.domain import paths
-from pinocchio_core.host.schemas import compile_pattern
+from pinocchio_core.host import patterns
 
 MAX_SCHEMA_NODES = 10_000
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -131,17 +130,11 @@ def _patterns(schemas: list[tuple[Path, Mapping[str, Any]]]) -> str:
         expressions = [("pattern", schema["pattern"])] if "pattern" in schema else []
         expressions += [("patternProperties", expression) for expression in schema.get("patternProperties", ())]
         for keyword, expression in expressions:
-            try:
-                compile_pattern(expression)
-            except re2.error as error:
+            fault = patterns.fault_of(expression)
+            if fault:
                 where = paths.of((*path, keyword))
-                return f"the pattern at {where} needs more than a linear-time engine offers: {_text(error)}"
+                return f"the pattern at {where} needs more than a linear-time engine offers: {fault}"
     return ""
-
-
-def _text(error: Exception) -> str:
-    raw = error.args[0] if error.args else ""
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _endless(schemas: list[tuple[Path, Mapping[str, Any]]], resolver: Any) -> str:

@@ -1,6 +1,5 @@
 """From the bytes of a request to its fields: strict JSON, then types and names of fields, all problems at once."""
 
-import difflib
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import msgspec
 
 from pinocchio_core.domain import json_text, paths
 from pinocchio_core.domain.slugs import shown
+from pinocchio_core.domain.suggestions import nearest
 from pinocchio_core.errors import Problem
 from pinocchio_core.host.reasons import SchemaProblem
 from pinocchio_core.host.schemas import CompiledSchema
@@ -40,8 +40,8 @@ def _problem(found: SchemaProblem) -> Problem:
         return Problem(
             field=found.path or json_text.WHOLE, reason=found.reason, expected=found.expected, actual=found.actual
         )
-    near = difflib.get_close_matches(found.unknown, found.known, n=1)
-    hint = f"did you mean {shown(near[0])}?" if near else f"known here: {', '.join(found.known)}"
+    near = nearest(found.unknown, found.known)
+    hint = f"did you mean {shown(near)}?" if near else f"known here: {', '.join(found.known)}"
     return Problem(field=paths.join(found.path, found.unknown), reason=f"unknown field; {hint}")
 
 

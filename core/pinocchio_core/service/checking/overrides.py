@@ -1,6 +1,5 @@
 """What a request wants to be different from the profile, and whether the profile's policy lets it."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.profile import Policy, Profile
 from pinocchio_core.domain.slugs import shown, trim
 from pinocchio_core.domain.stacks import canonical_key
+from pinocchio_core.domain.suggestions import nearest
 from pinocchio_core.errors import InvalidRequest, OverrideRefused, Problem
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.service.checking import names
@@ -70,8 +70,8 @@ def parse_overrides(sent: Any, catalog: Catalog) -> dict[str, Any]:
     for raw, value in sent.items():
         key = raw if raw in KEYS else canonical_key(raw)
         if key not in KEYS:
-            near = difflib.get_close_matches(key, KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(KEYS)}"
+            near = nearest(key, KEYS)
+            hint = f"did you mean {near}?" if near else f"known here: {', '.join(KEYS)}"
             problems.append(Problem(field=paths.join(FIELD, raw), reason=f"unknown override; {hint}"))
         elif key in spelled:
             reason = f"is {key} once more, after {shown(spelled[key])}"

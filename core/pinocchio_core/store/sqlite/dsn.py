@@ -4,7 +4,6 @@ The forms and names are go-sqlite3's, because the runbook (step 1) uses them. Py
 ignore every one of its parameters, so they are parsed here, and an unknown one is an error.
 """
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from msgspec import Struct, field
 
 from pinocchio_core.domain.slugs import shown
+from pinocchio_core.domain.suggestions import nearest
 from pinocchio_core.errors import SettingsError
 
 DEFAULT_PARAMETERS = "_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on"
@@ -156,9 +156,9 @@ def _parameters(query: str) -> tuple[Mapping[str, str | int], int, Mapping[str, 
 def _known(name: str) -> str:
     known = _SHORT_FORMS.get(name, name)
     if known not in _VALUES:
-        near = difflib.get_close_matches(name, [*_VALUES, *_SHORT_FORMS], n=1)
+        near = nearest(name, [*_VALUES, *_SHORT_FORMS])
         raise SettingsError(
-            f"unknown DSN parameter {shown(name)}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"unknown DSN parameter {shown(name)}" + (f"; did you mean {near}?" if near else ""),
             next_step=f"known: {', '.join(sorted(_VALUES))}",
         )
     return known
