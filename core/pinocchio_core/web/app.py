@@ -39,7 +39,7 @@ from pinocchio_core.web.resources.batch import BatchResource
 from pinocchio_core.web.resources.changes import ChangesResource
 from pinocchio_core.web.resources.chat import ChatResource, ConversationsResource
 from pinocchio_core.web.resources.defaults import CurrentResource, DefaultResource
-from pinocchio_core.web.resources.discovery import FixedJsonResource, openapi
+from pinocchio_core.web.resources.discovery import FixedJsonResource, OpenApiResource
 from pinocchio_core.web.resources.labels import LabelsResource
 from pinocchio_core.web.resources.operations import HealthResource, MetricsResource, ReadyResource
 from pinocchio_core.web.resources.profiles import ProfilesResource
@@ -107,7 +107,7 @@ def create_app(parts: Parts, *, default_registry: str, version: str, root: str =
     app.add_route(f"{root}/healthz", HealthResource())
     app.add_route(f"{root}/readyz", ReadyResource(store, host, health.findings, backups, parts.reasons))
     app.add_route(f"{root}/metrics", MetricsResource(metrics, host, health.findings, backups, parts.follower))
-    app.add_route(f"{root}/openapi.json", FixedJsonResource(openapi(version=version, root=root)))
+    app.add_route(f"{root}/openapi.json", OpenApiResource(version=version, root=root))
     return app
 
 

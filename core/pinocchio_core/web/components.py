@@ -48,9 +48,9 @@ class RequestTrace:
         took = time.perf_counter() - context.began
         status = resp.status_code
         if status in _CONFLICTS:
-            self._conflicts.inc()
+            self._conflicts.add()
         method = req.method if req.method in falcon.COMBINED_METHODS else "other"
-        self._observe(req.uri_template or "none", method, status, took)
+        self._observe(took, req.uri_template or "none", method, str(status))
 
 
 class AccessLog:

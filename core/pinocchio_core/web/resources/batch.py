@@ -25,5 +25,5 @@ class BatchResource(Resource):
             return
         for outcome in outcomes:
             if outcome.written:
-                self._metrics.writes.labels(outcome.op).inc()
+                self._metrics.writes.add(outcome.op)
         codec.send_json(resp, {"results": results})

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.resources
+from functools import cached_property
 from typing import Any, Final
 
 import falcon
@@ -26,6 +27,22 @@ class FixedJsonResource(Resource):
         """The document."""
         if not codec.not_modified(req, resp, self._etag):
             codec.send_json(resp, self._document)
+
+
+class OpenApiResource(Resource):
+    """`/openapi.json`; made when somebody first asks for it, for that leaves a megabyte behind."""
+
+    def __init__(self, *, version: str, root: str) -> None:
+        self._version = version
+        self._root = root
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The description of this API."""
+        self._made.on_get(req, resp)
+
+    @cached_property
+    def _made(self) -> FixedJsonResource:
+        return FixedJsonResource(openapi(version=self._version, root=self._root))
 
 
 def openapi(*, version: str, root: str) -> bytes:

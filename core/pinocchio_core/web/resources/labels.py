@@ -41,7 +41,7 @@ class LabelsResource(Resource):
             codec.send_trial(resp, outcome.trial)
             return
         if outcome.written:
-            self._metrics.writes.labels(op).inc()
+            self._metrics.writes.add(op)
         if outcome.after is None:
             resp.status = falcon.HTTP_204
             return

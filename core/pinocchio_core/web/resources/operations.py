@@ -1,7 +1,7 @@
 """How the server is."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import falcon
@@ -14,6 +14,7 @@ from pinocchio_core.service.upkeep.findings import Findings
 from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import codec
+from pinocchio_core.web.counting import AnyFamily, Family, single
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
 
@@ -87,14 +88,19 @@ class MetricsResource(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Everything that is counted."""
         del req
-        self._metrics.plugin_faults.set(len(self._host.faults))
-        self._metrics.listeners.set(self._follower.count)
-        for state, count in self._findings.counts().items():
-            self._metrics.quarantined_rows.labels(state).set(count)
-        age_s = _state_of(self._backups)[0] if self._backups else None
-        self._metrics.backup_age.set(math.nan if age_s is None else age_s)
-        resp.data = self._metrics.text()
+        resp.data = self._metrics.text(self._families())
         resp.content_type = self._metrics.content_type
+
+    def _families(self) -> Iterator[AnyFamily]:
+        faults = len(self._host.faults)
+        yield single("gauge", "pinocchio_plugin_faults", "Plugins that should be active and are not.", faults)
+        listening = "Clients that listen to changes as events."
+        yield single("gauge", "pinocchio_change_listeners", listening, self._follower.count)
+        rows = [((state,), count) for state, count in self._findings.counts().items()]
+        yield Family("gauge", "pinocchio_quarantined_rows", "Stored rows that are not well.", rows, labels=("state",))
+        age_s = _state_of(self._backups)[0] if self._backups else None
+        text = "Age of the newest verified backup that servers made by themselves; NaN where there is none."
+        yield single("gauge", "pinocchio_backup_age_seconds", text, math.nan if age_s is None else age_s)
 
 
 def _sees_everything(caller: Caller) -> bool:

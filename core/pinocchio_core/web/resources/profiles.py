@@ -99,7 +99,7 @@ def send_outcome(resp: falcon.Response, outcome: Outcome, metrics: Metrics) -> N
         codec.send_trial(resp, outcome.trial)
         return
     if outcome.written:
-        metrics.writes.labels(outcome.op).inc()
+        metrics.writes.add(outcome.op)
     document = outcome.document
     if document is None:
         resp.status = falcon.HTTP_204

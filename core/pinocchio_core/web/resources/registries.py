@@ -61,7 +61,7 @@ class RegistriesResource(Resource):
         if dry_run:
             codec.send_trial(resp, self._registries.trial(outcome))
             return
-        self._metrics.writes.labels(op).inc()
+        self._metrics.writes.add(op)
         if outcome.row is None:
             resp.status = falcon.HTTP_204
         else:
