@@ -1,4 +1,8 @@
-"""The composition root: the one place where settings, host, store, services and app meet."""
+"""The composition root: the one place where settings, host, store, services and app meet.
+
+What few servers need is imported where they need it: files of tokens, of profiles (with the YAML library),
+webhooks, backups.
+"""
 
 import importlib.metadata
 from collections.abc import Sequence
@@ -13,10 +17,8 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.discovery import BUILT_IN
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
-from pinocchio_core.service.access.tokens import TokenFile
 from pinocchio_core.service.changes.endpoints import Endpoint
 from pinocchio_core.service.changes.following import Follower
-from pinocchio_core.service.changes.webhooks import Webhooks
 from pinocchio_core.service.chats.admission import DEFAULT_TURNS_AT_ONCE, Admission
 from pinocchio_core.service.chats.engines import EngineChoice
 from pinocchio_core.service.chats.transcripts import DEFAULT_BOUNDS, HistoryBounds
@@ -24,7 +26,7 @@ from pinocchio_core.service.chats.turn_requests import TurnRules
 from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.upkeep.scheduled import Schedule, ScheduledBackups
+from pinocchio_core.service.upkeep.schedule import Schedule
 from pinocchio_core.service.writing.seeding import fill
 from pinocchio_core.settings.access import IN_PROCESS, Access
 from pinocchio_core.store.layouts.opening import open_database
@@ -40,7 +42,10 @@ from pinocchio_core.web.app import App, Parts, create_app
 from pinocchio_core.web.resources.changes import change_event, reset_event
 
 if TYPE_CHECKING:
-    from pinocchio_core.service.files.sources import ProfileSources  # with the YAML library, which few servers need
+    from pinocchio_core.service.access.tokens import TokenFile
+    from pinocchio_core.service.changes.webhooks import Webhooks
+    from pinocchio_core.service.files.sources import ProfileSources
+    from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 
 
 class More(Struct, frozen=True, kw_only=True):
@@ -81,12 +86,12 @@ class Program(Struct, frozen=True, kw_only=True):
     store: Store
     keeper: Keeper
     health: RowHealth
-    backups: ScheduledBackups | None
+    backups: "ScheduledBackups | None"
     follower: Follower
-    webhooks: Webhooks | None
+    webhooks: "Webhooks | None"
     conversations: ConversationStore
     sources: "ProfileSources | None"
-    tokens: TokenFile | None
+    tokens: "TokenFile | None"
     """`None` where everybody is let in."""
     presence: Presence | None
     """Tells others that this process has the database file open for writing."""
@@ -138,7 +143,7 @@ def assemble(
     Raises:
         StartupError: the database or a plugin cannot be used, or a setting is wrong.
     """
-    tokens = None if more.access.tokens is None else TokenFile(more.access.tokens)
+    tokens = _tokens(more.access.tokens)
     if strict:
         host.require_sound()
     opened = open_database(dsn)
@@ -165,7 +170,7 @@ def assemble(
         conversations = open_conversations(turns, clock=store.now_ms)
         undo.callback(conversations.close)
         health = RowHealth(store, Validation(host))
-        webhooks = Webhooks(store, more.webhooks) if more.webhooks else None
+        webhooks = _webhooks(store, more.webhooks)
         parts = Parts(
             store=store,
             host=host,
@@ -231,9 +236,27 @@ def _with_sources(database: Database, host: Host, paths: Sequence[Path]) -> "tup
     return RoutedStore(database, sources.find, sources.slugs), sources
 
 
-def _backups(store: Store, schedule: Schedule | None, host: Host, database: Path | None) -> ScheduledBackups | None:
+def _tokens(path: Path | None) -> "TokenFile | None":
+    if path is None:
+        return None
+    from pinocchio_core.service.access.tokens import TokenFile
+
+    return TokenFile(path)
+
+
+def _webhooks(store: Store, endpoints: Sequence[Endpoint]) -> "Webhooks | None":
+    if not endpoints:
+        return None
+    from pinocchio_core.service.changes.webhooks import Webhooks
+
+    return Webhooks(store, endpoints)
+
+
+def _backups(store: Store, schedule: Schedule | None, host: Host, database: Path | None) -> "ScheduledBackups | None":
     if schedule is None or database is None:
         return None
+    from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
+
     plugins = {record.distribution: record.version for record in host.records}
     return ScheduledBackups(store, schedule, database=database, plugins=plugins)
 

@@ -15,8 +15,6 @@ import click
 
 from pinocchio_core.plugin import Middleware, MiddlewareDefinition, Problem, Profile, StartupInfo, hookimpl
 from pinocchio_plugins.sqlite_location import OPTION, AllowedFolders, DsnRefused
-from pinocchio_plugins.sqlite_query import Limits
-from pinocchio_plugins.sqlite_tool import SqlTool, pass_on
 
 NAME: Final = "sqlite"
 EXTENSION: Final = f"middleware.{NAME}_config@v1"
@@ -106,6 +104,9 @@ class SqlitePlugin:
         return None
 
     def _build(self, config: Mapping[str, Any]) -> Middleware:
+        from pinocchio_plugins.sqlite_query import Limits  # with what runs queries, which few servers need
+        from pinocchio_plugins.sqlite_tool import SqlTool, pass_on
+
         if "dsn" not in config:
             _log.info("a sqlite use has no dsn, so it offers no tool")
             return pass_on

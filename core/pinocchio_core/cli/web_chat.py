@@ -4,7 +4,7 @@ import logging
 import signal
 import socket
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,6 @@ from pinocchio_core.cli.options import (
     turns_options,
 )
 from pinocchio_core.cli.server_options import access_options, backup_options, change_options, source_option
-from pinocchio_core.cli.workers import Worker, Workers
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.chats.transcripts import HistoryBounds
 from pinocchio_core.settings import (
@@ -43,6 +42,9 @@ from pinocchio_core.store.tables.conversations import Retention
 from pinocchio_core.web import at_once
 from pinocchio_core.web.listening import bind, require_loopback
 from pinocchio_core.web.server import Server
+
+if TYPE_CHECKING:
+    from pinocchio_core.cli.workers import Worker
 
 log = logging.getLogger("pinocchio")
 
@@ -142,14 +144,16 @@ def web_chat(host: Host, /, **options: Any) -> None:
         return
     sockets = bind(settings.address)
 
-    def work(worker: Worker) -> None:
+    def work(worker: "Worker") -> None:
         _serve(host, settings, sockets, worker)
+
+    from pinocchio_core.cli.workers import Workers
 
     Workers(work, sockets, count=settings.workers, cores=cores).run()
 
 
 def _serve(
-    host: Host, settings: ServerSettings, sockets: list[socket.socket] | None = None, worker: Worker | None = None
+    host: Host, settings: ServerSettings, sockets: list[socket.socket] | None = None, worker: "Worker | None" = None
 ) -> None:
     """Be a whole server, alone or as one of several workers."""
     strict = settings.plugin_errors == "strict"

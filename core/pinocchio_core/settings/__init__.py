@@ -15,7 +15,7 @@ from pinocchio_core.plugin.types import EngineOptions
 from pinocchio_core.service.changes.endpoints import Endpoint, read_endpoints
 from pinocchio_core.service.chats.engines import EngineChoice
 from pinocchio_core.service.chats.transcripts import HistoryBounds
-from pinocchio_core.service.upkeep.scheduled import Schedule
+from pinocchio_core.service.upkeep.schedule import Schedule
 from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path, parse_dsn
 from pinocchio_core.store.tables.conversations import Retention
 

@@ -6,14 +6,16 @@ it says otherwise.
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import falcon
 
 from pinocchio_core.errors import Forbidden, TooManyAttempts, Unauthorized
 from pinocchio_core.service.access.attempts import Attempts
 from pinocchio_core.service.access.callers import ANYBODY, NOBODY, Caller, Role
-from pinocchio_core.service.access.tokens import TokenFile
+
+if TYPE_CHECKING:
+    from pinocchio_core.service.access.tokens import TokenFile
 
 log = logging.getLogger("pinocchio.access")
 
@@ -80,7 +82,7 @@ class OpenAccess:
 class TokenAccess:
     """Finds out who sends a request by its token, and whether that role may."""
 
-    def __init__(self, tokens: TokenFile, *, root: str) -> None:
+    def __init__(self, tokens: "TokenFile", *, root: str) -> None:
         self._caller_of = tokens.caller
         self._needs = {
             (f"{root}{path}", method): need for path, needs in ROUTES.items() for method, need in needs.items()

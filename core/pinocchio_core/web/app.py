@@ -1,7 +1,7 @@
 """The WSGI app: wiring, nothing else."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import falcon
 import msgspec
@@ -9,9 +9,7 @@ from msgspec import Struct
 
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.access.sites import Sites
-from pinocchio_core.service.access.tokens import TokenFile
 from pinocchio_core.service.changes.following import Follower
-from pinocchio_core.service.changes.webhooks import Webhooks
 from pinocchio_core.service.chats.chat import ChatService
 from pinocchio_core.service.chats.conversations import ConversationService
 from pinocchio_core.service.chats.engines import EngineChoice
@@ -24,7 +22,6 @@ from pinocchio_core.service.profiles import ProfileService
 from pinocchio_core.service.registries import RegistryService
 from pinocchio_core.service.resolving import ResolveService
 from pinocchio_core.service.upkeep.health import RowHealth
-from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 from pinocchio_core.service.writing.batch import BatchService
 from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.store import Store
@@ -48,6 +45,11 @@ from pinocchio_core.web.resources.resolution import ResolutionResource
 from pinocchio_core.web.resources.revisions import RevisionsResource
 from pinocchio_core.web.turn_metrics import TurnMetrics
 
+if TYPE_CHECKING:
+    from pinocchio_core.service.access.tokens import TokenFile
+    from pinocchio_core.service.changes.webhooks import Webhooks
+    from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
+
 App = falcon.App[falcon.Request, falcon.Response]
 
 
@@ -57,9 +59,9 @@ class Parts(Struct, frozen=True, kw_only=True):
     store: Store
     host: Host
     health: RowHealth
-    backups: ScheduledBackups | None
+    backups: "ScheduledBackups | None"
     follower: Follower
-    webhooks: Webhooks | None
+    webhooks: "Webhooks | None"
     operator: OperatorConfigs
     conversations: ConversationStore
     engine: EngineChoice
@@ -67,7 +69,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     reasons: Sequence[Callable[[], Sequence[str]]]
     """Each says what of something is not as it should be, though everything is served."""
     sites: Sites
-    tokens: TokenFile | None
+    tokens: "TokenFile | None"
     """`None` to let everybody in."""
 
 

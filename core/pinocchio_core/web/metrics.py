@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pinocchio_core.errors import PinocchioError
-from pinocchio_core.service.changes.webhooks import Webhooks
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.keeper import wal_bytes
 from pinocchio_core.web.counting import AnyFamily, Counts, Family, TimesFamily, TimesOfThreads, single
 from pinocchio_core.web.turn_metrics import TurnMetrics
+
+if TYPE_CHECKING:
+    from pinocchio_core.service.changes.webhooks import Webhooks
 
 _BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -20,7 +22,7 @@ class Metrics:
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(
-        self, database: Database, turns: TurnMetrics, *, version: str, webhooks: Webhooks | None = None
+        self, database: Database, turns: TurnMetrics, *, version: str, webhooks: "Webhooks | None" = None
     ) -> None:
         self._database = database
         self._turns = turns
@@ -77,7 +79,7 @@ def _store_families(database: Database) -> Iterator[AnyFamily]:
     yield single("gauge", "pinocchio_store_wal_bytes", "Size of the write-ahead log.", size)
 
 
-def _webhook_families(webhooks: Webhooks) -> Iterator[AnyFamily]:
+def _webhook_families(webhooks: "Webhooks") -> Iterator[AnyFamily]:
     """What this process has sent, and how far each is by whichever server, where the database can say."""
     posts = webhooks.posts.copy().items()
     yield Family("counter", "pinocchio_webhook_posts", "Messages to webhooks.", posts, labels=("name", "result"))

@@ -23,7 +23,7 @@ from pinocchio_core.plugin import (
     Turn,
     TurnCancelled,
 )
-from pinocchio_plugins import openai, openai_watch
+from pinocchio_plugins import openai, openai_engine, openai_watch
 from pinocchio_plugins.openai_watch import MAX_TEXT_BYTES
 
 KEY = "sk-test-0123456789abcdef"
@@ -95,7 +95,7 @@ def provider(start: Callable[[], Provider]) -> Provider:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "BACKOFF_S", (0.0, 0.0))
+    monkeypatch.setattr(openai_engine, "BACKOFF_S", (0.0, 0.0))
 
 
 def plain(status: int, document: Any, **headers: str) -> Script:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pinocchio_core.plugin import EngineFailed, EngineOptions
-from pinocchio_plugins import openai
+from pinocchio_plugins import openai, openai_engine
 
 
 def fails(**options: str | None) -> EngineFailed:
@@ -57,16 +57,16 @@ def test_base_urls_that_are_none(url: str) -> None:
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    assert openai.retry_after(value) == seconds
-    assert openai.retry_after(None) is None
+    assert openai_engine.retry_after(value) == seconds
+    assert openai_engine.retry_after(None) is None
 
 
 def test_waits_before_further_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai, "BACKOFF_S", (0.0, 0.0))
-    assert [openai.wait_before(attempt, 3) for attempt in range(3)] == [3, 3, None]
-    assert openai.wait_before(0, None) == 0
-    assert openai.wait_before(0, 10) == 10
-    assert openai.wait_before(0, 11) is None
+    assert [openai_engine.wait_before(attempt, 3) for attempt in range(3)] == [3, 3, None]
+    assert openai_engine.wait_before(0, None) == 0
+    assert openai_engine.wait_before(0, 10) == 10
+    assert openai_engine.wait_before(0, 11) is None
 
 
 def test_without_httpx2_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import Struct
-
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.service.upkeep.leases import Lease
+from pinocchio_core.service.upkeep.schedule import Schedule
 from pinocchio_core.store.copies.backup import backup_name, make_backup, prune
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.facts import Facts
@@ -32,17 +31,6 @@ _LATE: Final = 2
 """How many times its interval a backup may be old before the server says that it is too old."""
 
 log = logging.getLogger("pinocchio.backup")
-
-
-class Schedule(Struct, frozen=True, kw_only=True):
-    """When to make backups, and which to keep."""
-
-    folder: Path
-    every_s: float
-    keep: int
-    """How many of the newest."""
-    max_age_s: float | None
-    """How old the others may become, `None` for any age."""
 
 
 class _Stopped(Exception):

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pinocchio_core.store.layouts.legacy import split_registries
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.tables import cursors
 from pinocchio_core.store.tables.search import fill
@@ -52,12 +51,16 @@ _TABLES = (
 
 def _first(database: Database) -> list[str]:
     """Create the tables, and move what the original program kept in its one table into them."""
-    legacy = bool(database.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'profile_registries'"))
-    if legacy:
+    theirs = bool(database.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'profile_registries'"))
+    if theirs:
         database.run("ALTER TABLE profile_registries RENAME TO legacy_profile_registries")
     for statement in _TABLES:
         database.run(statement)
-    return split_registries(database, now_ms=time.time_ns() // 1_000_000) if legacy else []
+    if not theirs:
+        return []
+    from pinocchio_core.store.layouts.legacy import split_registries  # few databases are the original's
+
+    return split_registries(database, now_ms=time.time_ns() // 1_000_000)
 
 
 def _facts(database: Database) -> list[str]:

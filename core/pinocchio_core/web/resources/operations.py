@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
@@ -11,12 +11,14 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.service.access.callers import Caller
 from pinocchio_core.service.changes.following import Follower
 from pinocchio_core.service.upkeep.findings import Findings
-from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 from pinocchio_core.store.store import Store
 from pinocchio_core.web import codec
 from pinocchio_core.web.counting import AnyFamily, Family, single
 from pinocchio_core.web.metrics import Metrics
 from pinocchio_core.web.resources import Resource
+
+if TYPE_CHECKING:
+    from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
 
 UNTOLD: Final = "something is wrong; a token that may read all registries is told what"
 
@@ -42,7 +44,7 @@ class ReadyResource(Resource):
         store: Store,
         host: Host,
         findings: Findings,
-        backups: ScheduledBackups | None,
+        backups: "ScheduledBackups | None",
         reasons: Sequence[Callable[[], Sequence[str]]],
     ) -> None:
         self._store = store
@@ -77,7 +79,7 @@ class MetricsResource(Resource):
     """`/metrics`, for Prometheus."""
 
     def __init__(
-        self, metrics: Metrics, host: Host, findings: Findings, backups: ScheduledBackups | None, follower: Follower
+        self, metrics: Metrics, host: Host, findings: Findings, backups: "ScheduledBackups | None", follower: Follower
     ) -> None:
         self._follower = follower
         self._metrics = metrics
@@ -108,7 +110,7 @@ def _sees_everything(caller: Caller) -> bool:
     return caller.role is not None and caller.registries is None
 
 
-def _state_of(backups: ScheduledBackups) -> tuple[float | None, list[str]]:
+def _state_of(backups: "ScheduledBackups") -> tuple[float | None, list[str]]:
     """The age of the newest verified one in seconds, and what is wrong; nothing where the database cannot say."""
     try:
         return backups.age_s(), backups.reasons()

@@ -5,7 +5,8 @@ from contextlib import closing
 import pytest
 
 from pinocchio_core.errors import StoreUnavailable
-from pinocchio_core.service.upkeep.scheduled import BACKUP_LEASE, Schedule, ScheduledBackups
+from pinocchio_core.service.upkeep.schedule import Schedule
+from pinocchio_core.service.upkeep.scheduled import BACKUP_LEASE, ScheduledBackups
 from pinocchio_core.service.writing.seeding import fill
 from pinocchio_core.store.copies.backup import list_backups
 from pinocchio_core.store.layouts.opening import open_database
