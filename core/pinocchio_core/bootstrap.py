@@ -29,6 +29,7 @@ from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.upkeep.schedule import Schedule
 from pinocchio_core.service.writing.seeding import fill
 from pinocchio_core.settings.access import IN_PROCESS, Access
+from pinocchio_core.store.layouts.conversations import open_conversations
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path
@@ -36,7 +37,7 @@ from pinocchio_core.store.sqlite.files import loose_permissions
 from pinocchio_core.store.sqlite.keeper import Keeper
 from pinocchio_core.store.sqlite.presence import Presence
 from pinocchio_core.store.store import Store
-from pinocchio_core.store.tables.conversations import FOR_EVER, ConversationStore, Retention, open_conversations
+from pinocchio_core.store.tables.conversations import FOR_EVER, ConversationStore, Retention
 from pinocchio_core.store.tables.feed import ChangeFeed
 from pinocchio_core.web.app import App, Parts, create_app
 from pinocchio_core.web.resources.changes import change_event, reset_event

@@ -48,7 +48,9 @@ def require_loopback(address: Address) -> None:
 
 
 def _resolve(address: Address) -> list[tuple[socket.AddressFamily, str]]:
-    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # as bytes where it can be, for Python loads its codec of international names, 0.3 MB, for every text
+    host = address.host.encode() if address.host.isascii() else address.host
+    found = socket.getaddrinfo(host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return sorted({(entry[0], str(entry[4][0])) for entry in found})
 
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from waitress import wasyncore
@@ -66,6 +67,12 @@ class _Listener(TcpWSGIServer):
         return [outlet for channel in list(self.active_channels.values()) if (outlet := channel.outlet) is not None]
 
 
+class _Adjustments(Adjustments):
+    """For sockets that are bound already: without this an address that nobody listens on is looked up."""
+
+    listen: Sequence[str] = ()
+
+
 class Server:
     """A WSGI app behind listening sockets."""
 
@@ -73,7 +80,7 @@ class Server:
         self, app: Any, sockets: list[socket.socket], *, threads: int, rule: at_once.Rule = at_once.nothing
     ) -> None:
         """`rule` says what the loop answers itself."""
-        adjustments = Adjustments(
+        adjustments = _Adjustments(
             sockets=sockets,
             threads=threads,
             connection_limit=1000,

@@ -62,7 +62,7 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 
 
 def test_waits_before_further_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "BACKOFF_S", (0.0, 0.0))
+    monkeypatch.setattr(openai_engine, "BACKOFF_S", (0.0, 0.0))
     assert [openai_engine.wait_before(attempt, 3) for attempt in range(3)] == [3, 3, None]
     assert openai_engine.wait_before(0, None) == 0
     assert openai_engine.wait_before(0, 10) == 10

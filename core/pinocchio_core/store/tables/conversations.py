@@ -7,49 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from pinocchio_core.domain.turns import Block, BlockKind
-from pinocchio_core.errors import ConversationNotFound, DatabaseRefused
+from pinocchio_core.errors import ConversationNotFound
 from pinocchio_core.store.sqlite.database import Database
-from pinocchio_core.store.sqlite.dsn import Dsn
-from pinocchio_core.store.sqlite.files import create_file, real_path, require_plain_file
 
-APPLICATION_ID: Final = 0x50494E54
-"""Marks the file as ours: `PINT` in ASCII."""
 RUNNING, COMPLETED, FAILED, CANCELLED = "running", "completed", "failed", "cancelled"
 
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS conversations (
-        conv_id TEXT NOT NULL PRIMARY KEY,
-        created_at_ms INTEGER NOT NULL,
-        updated_at_ms INTEGER NOT NULL,
-        state_json TEXT NOT NULL DEFAULT '{}',
-        owner TEXT
-    )""",
-    """CREATE TABLE IF NOT EXISTS turns (
-        conv_id TEXT NOT NULL REFERENCES conversations (conv_id) ON DELETE CASCADE,
-        number INTEGER NOT NULL,
-        turn_id TEXT NOT NULL,
-        status TEXT NOT NULL,
-        idempotency_key TEXT,
-        request_sha256 TEXT NOT NULL,
-        registry TEXT NOT NULL,
-        profile TEXT NOT NULL,
-        runtime_key TEXT NOT NULL,
-        profile_version INTEGER NOT NULL,
-        runtime_fingerprint TEXT NOT NULL,
-        plugins_json TEXT NOT NULL,
-        server_process INTEGER NOT NULL,
-        started_at_ms INTEGER NOT NULL,
-        ended_at_ms INTEGER,
-        blocks_json TEXT NOT NULL,
-        answer_json TEXT,
-        PRIMARY KEY (conv_id, number)
-    )""",
-    "CREATE UNIQUE INDEX IF NOT EXISTS turns_by_key ON turns (conv_id, idempotency_key)",
-    "CREATE INDEX IF NOT EXISTS conversations_by_time ON conversations (updated_at_ms)",
-)
 _COLUMNS = (
     "conv_id, number, turn_id, status, idempotency_key, request_sha256, registry, profile, runtime_key,"
     " profile_version, runtime_fingerprint, plugins_json, server_process, started_at_ms, ended_at_ms, blocks_json,"
@@ -72,8 +37,6 @@ _TOUCH = (
     "INSERT INTO conversations (conv_id, created_at_ms, updated_at_ms, owner) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (conv_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms"
 )
-
-
 _PRUNE = (
     "DELETE FROM conversations WHERE (updated_at_ms < ?"
     " OR conv_id NOT IN (SELECT conv_id FROM conversations ORDER BY updated_at_ms DESC, conv_id LIMIT ?))"
@@ -235,44 +198,6 @@ class ConversationStore:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
-
-
-def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationStore:
-    """Open the database of conversations, or make it.
-
-    Raises:
-        DatabaseRefused: it is another program's, or cannot be opened.
-    """
-    if dsn.path is not None:
-        require_plain_file(dsn.path)
-        try:
-            create_file(dsn.path)
-        except OSError as error:
-            raise DatabaseRefused(
-                f"cannot make {dsn.path}: {error.strerror}", next_step="name another file with --turns-db"
-            ) from error
-        dsn = structs.replace(dsn, path=real_path(dsn.path))
-    database = Database(dsn)
-    try:
-        _require_ours(database)
-        with database.write():
-            for statement in _TABLES:
-                database.run(statement)
-            if "owner" not in {row[1] for row in database.rows("PRAGMA table_info(conversations)")}:
-                database.run("ALTER TABLE conversations ADD COLUMN owner TEXT")
-            database.run(f"PRAGMA application_id = {APPLICATION_ID}")
-    except BaseException:
-        database.close()
-        raise
-    return ConversationStore(database, clock=clock)
-
-
-def _require_ours(database: Database) -> None:
-    mark, tables = database.rows("PRAGMA application_id")[0][0], database.rows("SELECT 1 FROM sqlite_master")
-    if mark != (APPLICATION_ID if tables else 0):
-        raise DatabaseRefused(
-            f"{database.dsn} is a database of another kind", next_step="name another file with --turns-db"
-        )
 
 
 def blocks_json(blocks: Sequence[Block]) -> str:
