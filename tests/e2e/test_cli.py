@@ -3,6 +3,8 @@
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -261,3 +263,12 @@ def test_webhooks_of_a_database_that_cannot_be_written(refused, tmp_path):
     dsn = f"file:{tmp_path}/x.db?mode=ro"
     text = refused(2, "--webhooks", tmp_path / "none.toml", "--profile-registry-dsn", dsn)
     says(text, "--webhooks needs a database that can be written", "leave out --webhooks")
+
+
+# how it is started
+
+
+def test_the_package_is_the_command_too(run, tmp_path):
+    command = [sys.executable, "-m", "pinocchio_core", "--version"]
+    says_version = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert says_version == run(tmp_path, "--version").stdout

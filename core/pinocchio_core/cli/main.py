@@ -58,15 +58,14 @@ class Commands(MutableMapping[str, click.Command]):
         return len(self._commands)
 
 
-def main() -> None:
-    """The entry point of the command `pinocchio`."""
+def run(*, garbage: tuple[int, int, int]) -> None:
+    """Run the command line of this process; once its commands are known, garbage is looked for at these thresholds."""
     signal.signal(signal.SIGTERM, _ended)
     try:
-        gc.disable()  # what is made here stays: looking through it for garbage takes as long as a dozen imports
         host = Host(selection=plugin_selection())
         command = build(host)
         gc.freeze()
-        gc.enable()
+        gc.set_threshold(*garbage)
         command(obj=host)
     except StartupError as error:
         _end(error, error.exit_code)
