@@ -13,7 +13,7 @@ from pinocchio_core.store.tables.extends import ExtendsStore
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.history import HistoryStore
 from pinocchio_core.store.tables.labels import LabelStore
-from pinocchio_core.store.tables.listing import Page, list_profiles
+from pinocchio_core.store.tables.listing import Page, ProfileLists
 from pinocchio_core.store.tables.profiles import ProfileStore
 from pinocchio_core.store.tables.registries import RegistryStore, clock_ms
 from pinocchio_core.store.tables.revisions import RevisionStore
@@ -42,6 +42,7 @@ class Store:
         self.history = HistoryStore(database)
         self.labels = LabelStore(database, clock=clock)
         self.extends = ExtendsStore(database)
+        self._lists = ProfileLists(database)
         self.now_ms = clock
 
     @property
@@ -69,8 +70,8 @@ class Store:
     def list_profiles(
         self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState] = ALL_WELL
     ) -> Page:
-        """The profiles of a registry that are wanted; see `listing.list_profiles`."""
-        return list_profiles(self.database, registry, default, wanted, states)
+        """The profiles of a registry that are wanted; see `ProfileLists`."""
+        return self._lists.read(registry, default, wanted, states)
 
     def set_default(self, registry: str, slug: str | None, *, author: Author) -> None:
         """Make a profile its registry's default, or leave it without one; inside `write`."""

@@ -47,10 +47,9 @@ def body_of(req: falcon.Request, *, optional: bool = False) -> bytes:
 
 def query(req: falcon.Request, name: str) -> str | None:
     """The first value of a query parameter, `None` where it is absent or blank."""
-    if not req.query_string:
-        return None
-    values = req.get_param_as_list(name)
-    return values[0] if values and trim(values[0]) else None
+    sent = req.params.get(name)
+    value = sent[0] if isinstance(sent, list) else sent
+    return value if value and trim(value) else None
 
 
 def target_of(

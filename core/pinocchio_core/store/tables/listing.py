@@ -1,7 +1,8 @@
 """Lists of profiles: each row has its item as ready JSON, so no payload is read and nothing is decoded."""
 
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -10,8 +11,9 @@ from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.tables.filters import ProfileFilter, source_of
 from pinocchio_core.store.tables.scan import QUARANTINED, RowState
 
+MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
-_COLUMNS = "p.slug, CAST(p.item_json AS BLOB), p.version"
+_COLUMNS = "p.slug, CAST(p.item_json AS BLOB)"
 _EVERYTHING = -1  # what SQLite takes for no LIMIT
 _DEFAULT, _OTHER = b',"is_default":true}', b',"is_default":false}'
 
@@ -29,33 +31,81 @@ class Page(Struct, frozen=True):
     """How many there are on all pages; `None` where the list is not paged."""
 
 
-def list_profiles(
-    database: Database, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState]
-) -> Page:
-    """The profiles of a registry that are wanted, by slug; one that is damaged has its `state` and little else.
+class ProfileLists:
+    """The lists of the profiles of one database."""
 
-    `states` says what else is known of rows that are not well, by slug; it holds for one version of each.
-    """
-    limit = _EVERYTHING if wanted.limit is None else wanted.limit + 1
-    source = source_of(database, registry, wanted)
-    sql = f"SELECT {_COLUMNS} FROM {source.sql} AND {source.slug} > ? ORDER BY {source.slug} LIMIT ?"
-    rows = database.rows(sql, [*source.parameters, wanted.after, limit])
-    more = wanted.limit is not None and len(rows) > wanted.limit
-    rows = rows[:-1] if more else rows
-    slugs = [row[0] for row in rows]
-    items = [item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
-    document = _joined(_marked(rows, items, states) if states else items)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[bytes, bytes]] = {}
+        """By slug, an item that was found sound, and as it is listed; it counts where that very item is stored."""
+        self._known_bytes = 0
+        self._lock = threading.Lock()
+
+    def read(self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState]) -> Page:
+        """The profiles of a registry that are wanted, by slug; one that is damaged has its `state` and little else.
+
+        `states` says what else is known of rows that are not well, by slug; it holds for one version of each.
+        """
+        source = source_of(self._database, registry, wanted)
+        where = f"FROM {source.sql} AND {source.slug} > ? ORDER BY {source.slug} LIMIT ?"
+        limit = _EVERYTHING if wanted.limit is None else wanted.limit + 1
+        values = [*source.parameters, wanted.after, limit]
+        document = None
+        if not states:
+            rows = self._database.rows(f"SELECT {_COLUMNS} {where}", values)
+            document = self._joined(rows[: wanted.limit], default)
+        if document is None:
+            rows = self._database.rows(f"SELECT {_COLUMNS}, p.version {where}", values)
+            document = _looked_through(rows[: wanted.limit], default, states)
+        slugs = [row[0] for row in rows[: wanted.limit]]
+        return Page(document, slugs, len(rows) > len(slugs), source.total)
+
+    def _joined(self, rows: Sequence[tuple[str, bytes]], default: str | None) -> bytes | None:
+        """The list of these rows, `None` where one is damaged. Items that were sound before are not checked again."""
+        items, new = [], {}
+        for slug, item in rows:
+            known = self._known.get(slug)
+            if known is None or known[0] != item:
+                known = new[slug] = item, item[:-1] + _OTHER
+            items.append(item[:-1] + _DEFAULT if slug == default else known[1])
+        if new:
+            if not _are_sound([listed for _, listed in new.values()]):
+                return None
+            self._remember(new)
+        return _array(items)
+
+    def _remember(self, new: Mapping[str, tuple[bytes, bytes]]) -> None:
+        size = sum(2 * len(item) for item, _ in new.values())
+        if size > MOST_KNOWN_BYTES:
+            return
+        with self._lock:
+            if self._known_bytes + size > MOST_KNOWN_BYTES:
+                self._known.clear()
+                self._known_bytes = 0
+            self._known.update(new)
+            self._known_bytes += size
+
+
+def _are_sound(items: Sequence[bytes]) -> bool:
+    document = _array(items)
     try:
         if not document.isascii():
             document.decode()  # msgspec does not look into what it leaves raw
         _check_items(document)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        document = _joined([_sound(row, default, states) for row in rows])
-    return Page(document, slugs, more, source.total)
+        return False
+    return True
 
 
-def _joined(items: list[bytes]) -> bytes:
-    return b"[" + b",".join(items) + b"]"
+def _array(items: Sequence[bytes]) -> bytes:
+    return b"".join((b"[", b",".join(items), b"]"))
+
+
+def _looked_through(rows: Sequence[tuple[Any, ...]], default: str | None, states: Mapping[str, RowState]) -> bytes:
+    """The list of rows some of which may not be well."""
+    items = [item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
+    items = _marked(rows, items, states) if states else items
+    return _array(items if _are_sound(items) else [_sound(row, default, states) for row in rows])
 
 
 def _marked(rows: Sequence[tuple[Any, ...]], items: list[bytes], states: Mapping[str, RowState]) -> list[bytes]:
