@@ -62,12 +62,13 @@ class ProfileLists:
 
     def _joined(self, rows: Sequence[tuple[str, bytes]], default: str | None) -> bytes | None:
         """The list of these rows, `None` where one is damaged. Items that were sound before are not checked again."""
-        items, new = [], {}
+        known, new = self._known.get, {}
+        items = []
         for slug, item in rows:
-            known = self._known.get(slug)
-            if known is None or known[0] != item:
-                known = new[slug] = item, item[:-1] + _OTHER
-            items.append(item[:-1] + _DEFAULT if slug == default else known[1])
+            pair = known(slug)
+            if pair is None or pair[0] != item:
+                pair = new[slug] = item, item[:-1] + _OTHER
+            items.append(pair[1] if slug != default else item[:-1] + _DEFAULT)
         if new:
             if not _are_sound([listed for _, listed in new.values()]):
                 return None

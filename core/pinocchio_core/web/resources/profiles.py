@@ -33,7 +33,7 @@ class ProfilesResource(Resource):
             return
         page = self._profiles.list(registry, head, wanted)
         if page.more:
-            kept = [("registry", registry), *((name, codec.query(req, name)) for name in FILTERS)]
+            kept = [("registry", registry), *((name, codec.query(req, name)) for name in FILTERS if name in req.params)]
             resp.set_header("Link", codec.next_link(self._root, COLLECTION, [*kept, ("after", page.slugs[-1])]))
         codec.send_total(resp, page.total)
         codec.send_json(resp, page.document)
