@@ -67,8 +67,8 @@ class ProfileLists:
         for slug, item in rows:
             pair = known(slug)
             if pair is None or pair[0] != item:
-                pair = new[slug] = item, item[:-1] + _OTHER
-            items.append(pair[1] if slug != default else item[:-1] + _DEFAULT)
+                pair = new[slug] = item, _listed(item, _OTHER)
+            items.append(pair[1] if slug != default else _listed(item, _DEFAULT))
         if new:
             if not _are_sound([listed for _, listed in new.values()]):
                 return None
@@ -98,13 +98,19 @@ def _are_sound(items: Sequence[bytes]) -> bool:
     return True
 
 
+def _listed(item: bytes, ending: bytes) -> bytes:
+    """An item as it is listed, after a comma."""
+    return b"".join((b",", item[:-1], ending))
+
+
 def _array(items: Sequence[bytes]) -> bytes:
-    return b"".join((b"[", b",".join(items), b"]"))
+    """A list of items that each begin with a comma."""
+    return b"".join([b"[", items[0][1:], *items[1:], b"]"]) if items else b"[]"
 
 
 def _looked_through(rows: Sequence[tuple[Any, ...]], default: str | None, states: Mapping[str, RowState]) -> bytes:
     """The list of rows some of which may not be well."""
-    items = [item[:-1] + (_DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
+    items = [_listed(item, _DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
     items = _marked(rows, items, states) if states else items
     return _array(items if _are_sound(items) else [_sound(row, default, states) for row in rows])
 
@@ -126,4 +132,4 @@ def _sound(row: tuple[Any, ...], default: str | None, states: Mapping[str, RowSt
     else:
         state = states.get(slug)
         known |= state.told if state and state.version == version else {}
-    return msgspec.json.encode(known | {"is_default": slug == default})
+    return b"," + msgspec.json.encode(known | {"is_default": slug == default})
