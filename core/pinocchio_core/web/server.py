@@ -9,12 +9,12 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
 from pinocchio_core.domain import limits
 from pinocchio_core.web import at_once
 from pinocchio_core.web.connections import Channel
 from pinocchio_core.web.outlets import ChannelOutlet
+from pinocchio_core.web.threads import Threads
 
 _BACKLOG = 64
 _GRACE_S = 0.1
@@ -95,7 +95,7 @@ class Server:
             clear_untrusted_proxy_headers=False,
         )
         self._map: dict[int, Any] = {}
-        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher = Threads()
         self._dispatcher.set_thread_count(threads)
         self._listeners = [
             _Listener(
