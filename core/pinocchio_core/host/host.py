@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 DEFAULT_REQUESTS_IN_HOOKS = 8
 HOOK_BUDGET_MS = 200
 """A hook that runs in a request and takes longer is logged with its plugin's name."""
+_CHANGED = "pinocchio_profile_changed"
 
 
 class Host:
@@ -145,15 +146,19 @@ class Host:
                     raise HookFailed(plugin.record.source, hook) from error
         return problems
 
+    @property
+    def hears_of_changes(self) -> bool:
+        """Whether there is a plugin to tell of changes."""
+        return bool(self._implementing(_CHANGED))
+
     def changed(self, change: ProfileChange) -> None:
         """Tell plugins of a committed change; whatever they raise is logged."""
-        hook = "pinocchio_profile_changed"
-        for plugin in self._implementing(hook):
+        for plugin in self._implementing(_CHANGED):
             try:
-                with self._in_request(plugin, hook):
-                    call(plugin, hook, change=change)
+                with self._in_request(plugin, _CHANGED):
+                    call(plugin, _CHANGED, change=change)
             except (Exception, SystemExit):  # the change is committed: the request stands
-                log.exception("plugin %s failed in %s", plugin.record.source, hook)
+                log.exception("plugin %s failed in %s", plugin.record.source, _CHANGED)
 
     def shutdown(self) -> None:
         """Tell plugins that the program has stopped serving; whatever they raise is logged."""

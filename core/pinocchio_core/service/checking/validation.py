@@ -181,6 +181,15 @@ def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool, stacked
     """What is wrong with a document as it is sent or stored; `complete`: what it does not have is not there."""
     yield from names.registry_problems("registry", tree.get("registry"))
     yield from _display_name_problems(tree.get("display_name"))
+    if "runtime" in tree or "extensions" in tree:
+        yield from _runtime_problems(tree, catalog, complete=complete, stacked=stacked)
+    if "policy" in tree:
+        yield from names.policy_problems(tree["policy"])
+    yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
+    yield from configs.extension_problems(tree, catalog)
+
+
+def _runtime_problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool, stacked: bool) -> Iterator[Problem]:
     yield from configs.use_problems(tree, catalog, new=complete, stacked=stacked)
     yield from names.extends_problems(value_at(tree, "runtime", "extends"))
     yield from names.list_problems("runtime.tools", value_at(tree, "runtime", "tools"), limits.MAX_TOOLS)
@@ -188,9 +197,6 @@ def _problems(tree: dict[str, Any], catalog: Catalog, *, complete: bool, stacked
     yield from names.settings_problems(settings)
     yield from engines.settings_problems(settings, catalog)
     yield from _tool_problems(value_at(tree, "runtime", "tools"), catalog)
-    yield from names.policy_problems(tree.get("policy"))
-    yield from names.list_problems("metadata.tags", value_at(tree, "metadata", "tags"), limits.MAX_TAGS)
-    yield from configs.extension_problems(tree, catalog)
 
 
 def _display_name_problems(value: Any) -> Iterator[Problem]:

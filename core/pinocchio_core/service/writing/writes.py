@@ -155,8 +155,10 @@ class ProfileWrites:
             if not outcome.written:
                 continue
             order, profile = plan.order, outcome.profile
-            made_at = None if profile is None or outcome.op == "set_default" else profile.metadata.updated_at_ms
             self._means.health.written(order.registry, order.slug)
+            if not self._host.hears_of_changes:
+                continue
+            made_at = None if profile is None or outcome.op == "set_default" else profile.metadata.updated_at_ms
             self._host.changed(
                 ProfileChange(
                     op=_TOLD_AS[outcome.op] if outcome.before else "create",
