@@ -12,6 +12,7 @@ from msgspec import Raw
 from pinocchio_core.domain.profile import Runtime
 from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables import listing
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.profiles import Written
 from pinocchio_core.store.tables.rows import Author
@@ -139,3 +140,63 @@ def test_a_damaged_item_is_listed_with_its_state(store: Store, add: Add, path: P
         connection.execute("UPDATE profiles SET item_json = substr(item_json, 3)")
     page = store.list_profiles("default", "bad", ProfileFilter())
     assert json.loads(page.document) == [{"slug": "bad", "version": 1, "state": "quarantined", "is_default": True}]
+
+
+# items that were listed before
+
+
+def items_of(store: Store, registry: str = "default", default: str | None = None) -> list[dict[str, Any]]:
+    return json.loads(store.list_profiles(registry, default, ProfileFilter(limit=100)).document)
+
+
+def test_an_item_that_others_changed_after_it_was_listed_is_listed_as_it_is_now(
+    store: Store, add: Add, path: Path
+) -> None:
+    for slug in ("bad", "changed", "same"):
+        add(slug, description="old")
+    before = items_of(store)
+    with connected(path, mode="rwc") as connection:
+        connection.execute("UPDATE profiles SET item_json = replace(item_json, 'old', 'new') WHERE slug = 'changed'")
+        connection.execute("UPDATE profiles SET item_json = substr(item_json, 3) WHERE slug = 'bad'")
+    for _ in range(2):
+        bad, changed, same = items_of(store)
+        assert bad == {"slug": "bad", "version": 1, "state": "quarantined", "is_default": False}
+        assert changed == before[1] | {"description": "new"}
+        assert same == before[2]
+
+
+def test_a_profile_that_becomes_the_default_or_is_none_any_more_is_listed_so(store: Store, add: Add) -> None:
+    for slug in ("a", "b"):
+        add(slug)
+    for default in (None, "a", "b", None):
+        assert [item["slug"] for item in items_of(store, default=default) if item["is_default"]] == [
+            slug for slug in ("a", "b") if slug == default
+        ]
+
+
+def test_profiles_of_one_slug_in_several_registries_are_told_apart(store: Store, add: Add, author: Author) -> None:
+    other = msgspec.structs.replace(store.registries.read("default").registry(), slug="other")
+    with store.write():
+        store.registries.insert(other, author)
+    add("x", description="here")
+    add("x", "other", description="there")
+    for _ in range(2):
+        assert [item["description"] for item in items_of(store)] == ["here"]
+        assert [item["description"] for item in items_of(store, "other")] == ["there"]
+
+
+def test_no_more_items_are_remembered_than_there_is_room_for(
+    store: Store, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        add(f"p{number}", description="x" * 100)
+    pages = [ProfileFilter(limit=2, after=after) for after in ("", "p1", "p3")]
+    alone = [store.list_profiles("default", None, page).document for page in pages]
+    monkeypatch.setattr(listing, "MOST_KNOWN_BYTES", 1_000)  # of two items, each twice
+    small = Store(store.database)
+    for _ in range(2):
+        for page, document in zip(pages, alone, strict=True):
+            assert small.list_profiles("default", None, page).document == document
+            assert len(small._lists._known) <= 3
+    whole = small.list_profiles("default", None, ProfileFilter()).document
+    assert [item["slug"] for item in json.loads(whole)] == [f"p{number}" for number in range(6)]
