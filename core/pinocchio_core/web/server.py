@@ -13,6 +13,7 @@ from waitress.server import TcpWSGIServer
 from pinocchio_core.domain import limits
 from pinocchio_core.web import at_once
 from pinocchio_core.web.connections import Channel
+from pinocchio_core.web.loop import Loop
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.threads import Threads
 
@@ -86,7 +87,6 @@ class Server:
             connection_limit=1000,
             channel_timeout=20,
             cleanup_interval=1,
-            asyncore_use_poll=True,
             # ours is the limit that counts; this one only bounds what is read before the app can say so
             max_request_body_size=2 * limits.MAX_BODY_BYTES,
             max_request_header_size=32 * 1024,
@@ -95,6 +95,7 @@ class Server:
             clear_untrusted_proxy_headers=False,
         )
         self._map: dict[int, Any] = {}
+        self._loop = Loop(self._map)
         self._dispatcher = Threads()
         self._dispatcher.set_thread_count(threads)
         self._listeners = [
@@ -116,16 +117,17 @@ class Server:
         """Serve until `stop`, then finish the requests that run or wait, within DRAIN_S."""
         try:
             while not self._listeners[0].stopping:
-                self._turn(1.0)
+                self._loop.turn(1.0)
             for _ in range(_BACKLOG):
-                self._turn(0)  # one connection that waits to be accepted at a time
+                self._loop.turn(0)  # one connection that waits to be accepted at a time
             for listener in self._listeners:
                 listener.del_channel()
                 listener.socket.close()
+            self._loop.ask_all()
             stopped = time.monotonic()
             while time.monotonic() < stopped + (DRAIN_S if self._busy() else _GRACE_S):
                 self._end_endless()
-                self._turn(0.05)
+                self._loop.turn(0.05)
         finally:
             for listener in self._listeners:
                 listener.stopping = True
@@ -144,9 +146,6 @@ class Server:
             for outlet in listener.outlets():
                 if outlet.endless:
                     outlet.close()
-
-    def _turn(self, timeout_s: float) -> None:
-        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)
 
     def _busy(self) -> bool:
         channels = [channel for listener in self._listeners for channel in listener.active_channels.values()]
