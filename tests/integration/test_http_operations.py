@@ -1,11 +1,13 @@
 """What may be used, and how the server is."""
 
 import json
+import re
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from pinocchio_core.bootstrap import assemble
+from pinocchio_core.domain.slugs import trim
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import ExtensionSchema, MiddlewareDefinition, hookimpl
@@ -205,3 +207,12 @@ def test_prefix_is_in_front_of_every_route_and_of_every_address_given_out(tmp_pa
         expect_problem(app.get(PROFILES), 404, "not found")
     finally:
         program.close()
+
+
+def test_openapi_calls_the_same_characters_white_space_as_the_server(app):
+    document = app.get("/openapi.json").json
+    _, blank = document["components"]["parameters"]["Limit"]["schema"]["anyOf"]
+    assert {chr(n) for n in range(0x10000) if re.fullmatch(blank["pattern"], chr(n))} == {
+        chr(n) for n in range(0x10000) if not trim(chr(n))
+    }
+    assert not re.search(r"\\\\[sS]", app.get("/openapi.json").body.decode())

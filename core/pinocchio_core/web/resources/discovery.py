@@ -14,6 +14,9 @@ from pinocchio_core.web.resources import Resource
 
 _REFUSALS: Final = {"401": "Unauthorized", "403": "Forbidden", "421": "Misdirected", "429": "TooManyAttempts"}
 """Answers that every operation has, where it says nothing else of the status."""
+_SPACES: Final = r"\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+_WHITE_SPACE: Final = {r"[^\\s": f"[^{_SPACES}", r"\\s": f"[{_SPACES}]", r"\\S": f"[^{_SPACES}]"}
+"""What patterns call white space is what `slugs.trim` removes; ECMA-262 has U+FEFF among it, and not U+0085."""
 
 
 class FixedJsonResource(Resource):
@@ -47,7 +50,9 @@ class OpenApiResource(Resource):
 
 def openapi(*, version: str, root: str) -> bytes:
     """The OpenAPI document of this program, with its version and the prefix it is served under."""
-    text = importlib.resources.files("pinocchio_core.web").joinpath("openapi.json").read_bytes()
+    text = importlib.resources.files("pinocchio_core.web").joinpath("openapi.json").read_text("utf-8")
+    for short, whole in _WHITE_SPACE.items():
+        text = text.replace(short, whole)
     document: dict[str, Any] = msgspec.json.decode(text)
     document["info"]["version"] = version
     document["servers"] = [{"url": root or "/"}]
