@@ -152,3 +152,15 @@ def test_where_conversations_are_kept_can_be_said(serving, run, tmp_path):
 def test_an_engine_that_is_not_there_is_said_at_the_start(run, tmp_path):
     done = run(tmp_path, "web-chat", "--engine", "gone", PINOCCHIO_ADDR="127.0.0.1:0")
     assert (done.returncode, 'unknown engine "gone"' in done.stderr) == (2, True)
+
+
+def test_chats_go_on_where_the_file_of_conversations_was_removed_before_the_first(serving, tmp_path):
+    with serving(tmp_path) as server:
+        assert server.request("GET", "/healthz").status == 200
+        files = sorted(tmp_path.glob("**/*.turns.db*"))
+        assert files
+        for file in files:
+            file.unlink()
+        for _ in range(2):
+            assert server.request("POST", "/chat", {"prompt": "x"}).status == 200
+        assert len(server.request("GET", CONVERSATIONS).json) == 2

@@ -102,7 +102,11 @@ class TimesOfThreads:
 
     def total(self) -> dict[Key, Cells]:
         """What was counted until now."""
-        return _sums(item for times in list(self._all) for item in list(times.items()))
+        total: dict[Key, Cells] = {}
+        for times in list(self._all):
+            for key, cells in list(times.items()):
+                total[key] = [a + b for a, b in zip(total.get(key, [0.0] * len(cells)), cells, strict=True)]
+        return total
 
 
 def note(times: dict[Key, Cells], key: Key, seconds: float, bounds_s: Sequence[float]) -> None:
@@ -112,10 +116,3 @@ def note(times: dict[Key, Cells], key: Key, seconds: float, bounds_s: Sequence[f
         cells = times[key] = [0.0] * (len(bounds_s) + 2)
     cells[bisect_left(bounds_s, seconds)] += 1
     cells[-1] += seconds
-
-
-def _sums(items: Iterable[tuple[Key, Cells]]) -> dict[Key, Cells]:
-    total: dict[Key, Cells] = {}
-    for key, cells in items:
-        total[key] = [a + b for a, b in zip(total.get(key, [0.0] * len(cells)), cells, strict=True)]
-    return total

@@ -79,5 +79,6 @@ def test_a_shutdown_cancels_what_was_not_begun_and_does_not_wait_for_ever(thread
     assert threads.shutdown(timeout=0)
     assert "2 thread(s) still running" in caplog.text
     assert all(task.cancelled.is_set() and not task.served.is_set() for task in waiting)
+    assert not threads.shutdown(timeout=0)
     go_on.set()
     assert all(task.served.wait(DEADLINE_S) for task in hanging)

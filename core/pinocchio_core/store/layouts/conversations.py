@@ -68,9 +68,6 @@ def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationSto
     except BaseException:
         database.close()
         raise
-    if dsn.path is not None:
-        database.close()  # its connections are opened again, and kept, when somebody chats
-        database = Database(dsn)
     return ConversationStore(database, clock=clock)
 
 
