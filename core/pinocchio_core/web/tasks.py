@@ -54,6 +54,7 @@ class KeepAliveTask(WSGITask):
         if self.request.path.startswith("//"):
             environ["PATH_INFO"] = self.request.path
         environ[DETACH] = self.detach
+        self.environ = None  # kept, it would lead back here, and all of a request would wait for the garbage collection
         return environ
 
     def detach(self, *, heartbeat: bytes, endless: bool) -> ChannelOutlet:
