@@ -13,6 +13,7 @@ from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.history import AFTER_ALL, HistoryStore, Revision, StoredRevision
 from pinocchio_core.store.tables.listing import Page
 from pinocchio_core.store.tables.profiles import Make, ProfileStore, Written
+from pinocchio_core.store.tables.recent import Recent
 from pinocchio_core.store.tables.registries import RegistryHead, RegistryStore, StoredRegistry, clock_ms
 from pinocchio_core.store.tables.rows import Author, StoredProfile
 from pinocchio_core.store.tables.scan import RowState
@@ -113,9 +114,9 @@ class _Profiles(ProfileStore):
             registry, slug, make, author=author, expected_version=expected_version, restored_from=restored_from
         )
 
-    def replace(self, make: Make, *, old: Profile, author: Author) -> Written | None:
+    def replace(self, make: Make, *, old: Profile, author: Author, recent: Recent | None = None) -> Written | None:
         _require_ours(self._find, old.registry)
-        return super().replace(make, old=old, author=author)
+        return super().replace(make, old=old, author=author, recent=recent)
 
     def overwrite(self, row: StoredProfile, make: Make, *, author: Author, restored_from: int | None = None) -> Written:
         _require_ours(self._find, row.registry)

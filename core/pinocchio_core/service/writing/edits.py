@@ -3,14 +3,15 @@
 from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile, same_content
-from pinocchio_core.errors import Forbidden, ProfileReadOnly, RowUnreadable
+from pinocchio_core.errors import Forbidden, ProfileReadOnly, RequestError, RowUnreadable
 from pinocchio_core.service.checking.requests import PatchProfile, ReplaceProfile
-from pinocchio_core.service.checking.targets import Order
+from pinocchio_core.service.checking.targets import NO_CONDITIONS, Order
 from pinocchio_core.service.stack_checks import Change
 from pinocchio_core.service.upkeep.health import disagreements
 from pinocchio_core.service.writing.drafts import changed, drafted, lifts_read_only
 from pinocchio_core.service.writing.outcomes import Outcome
 from pinocchio_core.service.writing.planned import Means, Moved, Planned
+from pinocchio_core.store.tables.recent import Recent
 from pinocchio_core.store.tables.rows import StoredProfile
 
 
@@ -22,10 +23,35 @@ class Patch(Planned):
     def __init__(self, means: Means, order: Order, request: PatchProfile) -> None:
         super().__init__(means, order)
         self._request = request
+        self._recent: Recent | None = None
+        self._is_first_look = order.conditions == NO_CONDITIONS  # which may ask for the default, and that is not recent
 
     def look(self) -> None:
-        """The profile can be read and may be changed, and the change brings in nothing that is wrong."""
-        self._row = self._read()
+        """The profile can be read and may be changed, and the change brings in nothing that is wrong.
+
+        The first look is at what this process wrote last of it, without a read. It counts where the change can be made
+        from that: `make` notices what is out of date. Whatever is said against a change is said of what is stored.
+        """
+        self._recent = self._recently()
+        if self._recent is None:
+            self._look_at(self._read())
+
+    def _recently(self) -> Recent | None:
+        recent = None
+        if self._is_first_look:
+            self._is_first_look = False
+            recent = self._store.profiles.recent(self.order.registry, self.order.slug)
+        if recent is None:
+            return None
+        try:
+            self._store.require_writable(self.order.registry)
+            self._look_at(recent.row)
+        except (RequestError, RowUnreadable):
+            return None
+        return None if self._same else recent
+
+    def _look_at(self, row: StoredProfile) -> None:
+        self._row = row
         self._old = self._profile_of(self._row)
         self._draft = self.on(self._old)
         self._warnings = self._validation.change(self._draft, self._old)
@@ -44,14 +70,16 @@ class Patch(Planned):
         """Write it over what was looked at."""
         if self._same:
             return self._unchanged(self._read_again(self._row))
-        written = self._store.profiles.replace(self._stamping(self._draft), old=self._old, author=self.order.author)
+        written = self._store.profiles.replace(
+            self._stamping(self._draft), old=self._old, author=self.order.author, recent=self._recent
+        )
         if written is None:
             raise Moved
         return Outcome(
             op=self.op,
             version=written.row.version,
             row=written.row,
-            before=self._row,
+            before=structs.replace(self._row, is_default=written.row.is_default),
             profile=written.profile,
             warnings=self._warnings,
         )

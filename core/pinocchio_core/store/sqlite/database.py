@@ -17,6 +17,7 @@ from pinocchio_core.store.sqlite.group_commit import GroupCommit
 from pinocchio_core.store.sqlite.guard import Mark
 from pinocchio_core.store.sqlite.known_file import KnownFile
 from pinocchio_core.store.sqlite.library import Connection, library
+from pinocchio_core.store.sqlite.other_writers import OtherWriters
 from pinocchio_core.store.sqlite.slow_reads import NO_WAITING, rows_in_time, rows_of_broken_text
 from pinocchio_core.store.sqlite.tally import Tally
 from pinocchio_core.store.sqlite.write_ahead_log import LONG_FRAMES, WriteAheadLog
@@ -63,6 +64,7 @@ class Database:
         self._refusal: str | None = None
         self.endings: dict[object, Callable[[], None]] = {}
         """What was put off to the end of the transaction that is open, by who did."""
+        self.others = OtherWriters()
         self._log = WriteAheadLog(self._library)
 
     @property
@@ -106,6 +108,7 @@ class Database:
             with self._writer(), self._noting():
                 self._log.shorten(self.connect())
                 with self.peewee.atomic("IMMEDIATE"):
+                    self.others.look(self.connect())
                     self.endings.clear()
                     yield
                     for ending in self.endings.values():

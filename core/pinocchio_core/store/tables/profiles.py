@@ -8,6 +8,7 @@ from pinocchio_core.domain.profile import Profile
 from pinocchio_core.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.tables.extends import ExtendsStore
+from pinocchio_core.store.tables.recent import Recent, RecentProfiles
 from pinocchio_core.store.tables.registries import RegistryStore, clock_ms
 from pinocchio_core.store.tables.revisions import RevisionStore
 from pinocchio_core.store.tables.rows import PROFILE_COLUMNS, Author, StoredProfile, profile_values, stored
@@ -50,6 +51,7 @@ class ProfileStore:
         self._revisions = RevisionStore(database)
         self._search = SearchRows(database)
         self._extends = ExtendsStore(database)
+        self._recent = RecentProfiles(database)
         self._clock = clock
 
     def read(self, registry: str, slug: str) -> StoredProfile | None:
@@ -59,6 +61,10 @@ class ProfileStore:
             return None
         payload, sha256, version, is_default = rows[0]
         return StoredProfile(registry, slug, payload, sha256, version, bool(is_default))
+
+    def recent(self, registry: str, slug: str) -> Recent | None:
+        """One profile as this process wrote it last, if that is kept; what is stored may be something else by now."""
+        return self._recent.get(registry, slug)
 
     def count(self, registry: str) -> int:
         """How many profiles a registry has."""
@@ -100,11 +106,13 @@ class ProfileStore:
         self._record(profile, row, "create", author, restored_from)
         return Written(profile, row)
 
-    def replace(self, make: Make, *, old: Profile, author: Author) -> Written | None:
-        """Write a profile over `old`, which was read before; `None` where the row has moved on since.
+    def replace(self, make: Make, *, old: Profile, author: Author, recent: Recent | None = None) -> Written | None:
+        """Write a profile over `old`, which was read before or is the one of `recent`.
 
-        Its time is later than the old one's even where the clock was set back.
+        `None` where the row has moved on since. Its time is later than the old one's even where the clock was set back.
         """
+        if recent and not self._recent.holds(recent):
+            return None
         version = old.metadata.version
         new = self._revisions.next_version(old.registry, old.slug, version)
         profile = make(new, max(self._clock(), old.metadata.updated_at_ms + 1))
@@ -145,6 +153,7 @@ class ProfileStore:
         """
         if not self._database.run(_DELETE, (row.registry, row.slug, row.version)):
             return None
+        self._recent.forget(row.registry, row.slug)
         self._search.remove(row.registry, row.slug)
         self._extends.remove(row.registry, row.slug)
         version, now = self._revisions.next_version(row.registry, row.slug, row.version), self._clock()
@@ -155,6 +164,7 @@ class ProfileStore:
     def _record(
         self, profile: Profile, row: StoredProfile, op: str, author: Author, restored_from: int | None = None
     ) -> None:
+        self._recent.put(row)
         self._revisions.append(
             profile.registry,
             profile.slug,
