@@ -4,6 +4,8 @@ import hashlib
 
 import pytest
 
+from pinocchio_core.store.sqlite.library import connected
+
 PROFILES = "/api/chat/profiles"
 HURT = f"{PROFILES}/hurt"
 DAMAGE = {
@@ -17,10 +19,17 @@ DAMAGE = {
 }
 
 
+@pytest.fixture
+def app(tmp_path, opened, shipped):
+    """The app over a file, which others can damage."""
+    with opened(tmp_path / "profiles.db", *shipped) as app:
+        yield app
+
+
 def damage(app, assignment, table="profiles", where="slug = 'hurt'"):
-    database = app.program.store.database
-    with database.write():
-        assert database.run(f"UPDATE {table} SET {assignment} WHERE {where}") == 1
+    with connected(app.program.store.database.dsn.path, mode="rw") as other:
+        other.execute(f"UPDATE {table} SET {assignment} WHERE {where}")
+        assert other.execute("SELECT changes()").fetchall() == [(1,)]
 
 
 @pytest.fixture(params=DAMAGE)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 import pinocchio_agentmode
+from pinocchio_core.store.sqlite.library import connected
 
 PROFILES = "/api/chat/profiles"
 REGISTRIES = "/api/chat/registries"
@@ -32,10 +33,17 @@ SEALED = {
 BROKEN = ["x'ff00'", "CAST(x'ff' AS TEXT)", "'text'", "''", "-1", "1.5", "9e99", "9223372036854775807", "1"]
 
 
+@pytest.fixture
+def app(tmp_path, opened, shipped):
+    """The app over a file, which others can damage."""
+    with opened(tmp_path / "profiles.db", *shipped) as app:
+        yield app
+
+
 def damage(app, assignment, table="profiles", where="slug = 'hurt'"):
-    database = app.program.store.database
-    with database.write():
-        assert database.run(f"UPDATE {table} SET {assignment} WHERE {where}") == 1
+    with connected(app.program.store.database.dsn.path, mode="rw") as other:
+        other.execute(f"UPDATE {table} SET {assignment} WHERE {where}")
+        assert other.execute("SELECT changes()").fetchall() == [(1,)]
 
 
 @pytest.fixture(params=[*DAMAGE.values(), *SEALED.values()], ids=[*DAMAGE, *(f"sealed, {name}" for name in SEALED)])

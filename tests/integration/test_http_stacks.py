@@ -275,6 +275,25 @@ def test_a_stack_has_a_bound_on_all_its_profiles(app):
     assert answer.json["errors"][0]["reason"] == "builds on 100 profiles or more in all"
 
 
+class OnePrompt:
+    """Has something against what says one thing in its description and another one in its prompt."""
+
+    @hookimpl
+    def pinocchio_validate_profile(self, profile):
+        if profile.description == "Writes." and profile.runtime.system_prompt == "Speak.":
+            yield Problem(field="description", reason="is not what the prompt says")
+
+
+def test_a_base_that_was_only_tried_is_not_held_against_a_change():
+    with make_app(OnePrompt) as app:
+        app.post(REGISTRIES, {"slug": "one"})
+        make(app, "b", system_prompt="Speak.")
+        make(app, "leaf")
+        trial = app.patch(f"{PROFILES}/leaf?registry=one&dry_run=true", {"runtime": {"extends": [base("b")]}})
+        assert trial.status == 200
+        assert patch(app, "leaf", description="Writes.").status == 200
+
+
 def test_what_all_come_to_must_be_valid(app, expect_problem, nothing_written):
     make(app, "b", config={"voice": "calm", "speed": 1})
     with nothing_written(app):

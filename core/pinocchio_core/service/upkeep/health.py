@@ -62,6 +62,10 @@ class RowHealth:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def is_well(self, registry: str, slug: str) -> bool:
+        """Whether nothing is known against a profile."""
+        return slug not in self.findings.of(registry).states
+
     def look(self, row: StoredProfile) -> RowState | None:
         """Look at a profile's row now; `None` where it is well, as what is read of the history is."""
         if row.is_past:
@@ -72,7 +76,7 @@ class RowHealth:
 
     def written(self, registry: str, slug: str) -> None:
         """Look again at what this program has just written or deleted, where it was not well."""
-        if slug in self.findings.of(registry).states:
+        if not self.is_well(registry, slug):
             self._revisit([(registry, slug)])
 
     def scan(self) -> None:

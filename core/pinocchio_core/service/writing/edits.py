@@ -32,23 +32,23 @@ class Patch(Planned):
         The first look is at what this process wrote last of it, without a read. It counts where the change can be made
         from that: `make` notices what is out of date. Whatever is said against a change is said of what is stored.
         """
-        self._recent = self._recently()
+        is_first, self._is_first_look = self._is_first_look, False
+        self._recent = self._recently() if is_first else None
         if self._recent is None:
             self._look_at(self._read())
 
     def _recently(self) -> Recent | None:
-        recent = None
-        if self._is_first_look:
-            self._is_first_look = False
-            recent = self._store.profiles.recent(self.order.registry, self.order.slug)
-        if recent is None:
+        registry, slug = self.order.registry, self.order.slug
+        recent = self._store.profiles.recent(registry, slug)
+        if recent is None or not self._health.is_well(registry, slug):
             return None
         try:
-            self._store.require_writable(self.order.registry)
+            self._store.require_writable(registry)
             self._look_at(recent.row)
         except (RequestError, RowUnreadable):
             return None
-        return None if self._same else recent
+        stacked = self._old.runtime.extends or self._draft.runtime.extends  # which is judged later, with the others
+        return None if self._same or stacked else recent
 
     def _look_at(self, row: StoredProfile) -> None:
         self._row = row

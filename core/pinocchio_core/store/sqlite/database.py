@@ -57,7 +57,7 @@ class Database:
             self.write,
             self.gate,
             faults=lambda: mapped(self._fault_of),
-            progress=lambda: self._library.progress(self.connect()),
+            progress=lambda: self._library.progress(self._connections.writer.open()),
         )
         """Short changes, which may share a transaction."""
         self._file = KnownFile(dsn.path, self.gate)
@@ -117,8 +117,8 @@ class Database:
             self.written.set()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement inside `write`; returns the number of rows it changed."""
-        return self._library.changed(self.connect(), sql, parameters)
+        """Run a statement inside `write`, whose thread holds the connection; returns the number of rows it changed."""
+        return self._library.changed(self._connections.writer.open(), sql, parameters)
 
     def connect(self) -> Connection:
         """The connection for writes, opened when it is first asked for."""

@@ -111,10 +111,13 @@ class ProfileStore:
 
         `None` where the row has moved on since. Its time is later than the old one's even where the clock was set back.
         """
-        if recent and not self._recent.holds(recent):
-            return None
         version = old.metadata.version
-        new = self._revisions.next_version(old.registry, old.slug, version)
+        if recent is None:
+            new = self._revisions.next_version(old.registry, old.slug, version)
+        elif self._recent.holds(recent):
+            new = version + 1  # which was above all others when it was written
+        else:
+            return None
         profile = make(new, max(self._clock(), old.metadata.updated_at_ms + 1))
         row = stored(profile, is_default=False)
         values = profile_values(profile, row)
