@@ -166,6 +166,17 @@ def test_change_is_served_with_other_versions_and_tags(served):
     assert all(new != old for old, new in zip(before[1], after[1], strict=True))
 
 
+def test_pages_asked_for_again_and_again_follow_the_file(served):
+    def page():
+        return {served.app.get(f"{PROFILES}?registry=team&limit=2").body for _ in range(4)}
+
+    (before,) = page()
+    served.settle(TEAM.replace("Careful", "Bold"))
+    (after,) = page()
+    assert (b"Careful" in before, b"Bold" in before) == (True, False)
+    assert (b"Careful" in after, b"Bold" in after) == (False, True)
+
+
 def test_processes_agree_on_versions(served, opened):
     other = opened("team.yaml")
 

@@ -1,5 +1,7 @@
 """Use cases of reading profiles: one, and the list of a registry."""
 
+from collections.abc import Mapping
+
 from msgspec import structs
 
 from pinocchio_core.domain.slugs import parse_slug
@@ -8,13 +10,14 @@ from pinocchio_core.service.checking.targets import Target
 from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.upkeep.health import RowHealth
+from pinocchio_core.service.whole_lists import WholeLists
 from pinocchio_core.store.sqlite.blocking import about_to_block
-from pinocchio_core.store.store import Store
+from pinocchio_core.store.store import ALL_WELL, Store
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.listing import Page
 from pinocchio_core.store.tables.registries import RegistryHead
 from pinocchio_core.store.tables.rows import StoredProfile
-from pinocchio_core.store.tables.scan import QUARANTINED
+from pinocchio_core.store.tables.scan import QUARANTINED, RowState
 
 PAGES, PAGE_BYTES = 16, 256 * 1024
 """How many pages are kept, and how long each may be."""
@@ -32,6 +35,7 @@ class ProfileService:
         """How many profiles a registry has in one of its versions; to count very many takes longer than a page."""
         self._pages: Kept[Page] = Kept(PAGES, fits=lambda page: len(page.document) <= PAGE_BYTES)
         """Those asked for last: one that has the same entity tag is the same page."""
+        self._whole = WholeLists(store)
         self.default_registry = default_registry
 
     def read(self, target: Target) -> StoredProfile:
@@ -86,16 +90,26 @@ class ProfileService:
 
     def list(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
         """The profiles of a registry that are wanted, by slug; its slug and head are from `head`."""
-        seen = (registry, self.list_etag(registry, head, wanted), wanted, self._store.database.tally.reopened)
-        return self._pages.get(seen, lambda: self._page(registry, head, wanted))
+        states = self._health.findings.of(registry).states
+        if wanted.takes_all and not states:
+            return self._whole.page(registry, head, wanted) or self._counted(registry, head, wanted)
+        return self._kept(registry, head, wanted, states)
 
-    def _page(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
+    def _counted(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
+        page = self._kept(registry, head, wanted, ALL_WELL)
+        self._whole.was_read(registry, head, page)
+        return page
+
+    def _kept(self, registry: str, head: RegistryHead, wanted: ProfileFilter, states: Mapping[str, RowState]) -> Page:
+        seen = (registry, self.list_etag(registry, head, wanted), wanted, self._store.database.tally.reopened)
+        return self._pages.get(seen, lambda: self._page(registry, head, wanted, states))
+
+    def _page(self, registry: str, head: RegistryHead, wanted: ProfileFilter, states: Mapping[str, RowState]) -> Page:
         if wanted.limit is None or wanted.limit > SHORT_PAGE or not wanted.takes_all:
             about_to_block()
         if wanted.limit is not None and wanted.takes_all:
             seen = (registry, head, self._store.database.tally.reopened)
             wanted = structs.replace(wanted, total=self._totals.get(seen, lambda: self._count(registry)))
-        states = self._health.findings.of(registry).states
         return self._store.list_profiles(registry, head.default_profile_slug, wanted, states)
 
     def _count(self, registry: str) -> int:

@@ -11,7 +11,7 @@ from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import ALL_WELL, Store
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.history import AFTER_ALL, HistoryStore, Revision, StoredRevision
-from pinocchio_core.store.tables.listing import Page
+from pinocchio_core.store.tables.listing import Page, WholeList
 from pinocchio_core.store.tables.profiles import Make, ProfileStore, Written
 from pinocchio_core.store.tables.recent import Recent
 from pinocchio_core.store.tables.registries import RegistryHead, RegistryStore, StoredRegistry, clock_ms
@@ -84,6 +84,11 @@ class RoutedStore(Store):
         if source:
             return source.store.list_profiles(registry, default, wanted)
         return super().list_profiles(registry, default, wanted, states)
+
+    def whole_list(self, registry: str, default: str | None) -> WholeList | None:
+        """All profiles of a registry, `None` where one is damaged."""
+        source = self._find(registry)
+        return source.store.whole_list(registry, default) if source else super().whole_list(registry, default)
 
 
 class _Profiles(ProfileStore):

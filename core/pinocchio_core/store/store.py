@@ -13,7 +13,7 @@ from pinocchio_core.store.tables.extends import ExtendsStore
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.history import HistoryStore
 from pinocchio_core.store.tables.labels import LabelStore
-from pinocchio_core.store.tables.listing import Page, ProfileLists
+from pinocchio_core.store.tables.listing import Page, ProfileLists, WholeList
 from pinocchio_core.store.tables.profiles import ProfileStore
 from pinocchio_core.store.tables.registries import RegistryStore, clock_ms
 from pinocchio_core.store.tables.revisions import RevisionStore
@@ -72,6 +72,10 @@ class Store:
     ) -> Page:
         """The profiles of a registry that are wanted; see `ProfileLists`."""
         return self._lists.read(registry, default, wanted, states)
+
+    def whole_list(self, registry: str, default: str | None) -> WholeList | None:
+        """All profiles of a registry, `None` where one is damaged."""
+        return self._lists.whole(registry, default)
 
     def set_default(self, registry: str, slug: str | None, *, author: Author) -> None:
         """Make a profile its registry's default, or leave it without one; inside `write`."""

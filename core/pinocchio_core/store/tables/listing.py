@@ -1,6 +1,7 @@
 """Lists of profiles: each row has its item as ready JSON, so no payload is read and nothing is decoded."""
 
 import threading
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from pinocchio_core.store.tables.scan import QUARANTINED, RowState
 MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
 _COLUMNS = "p.slug, CAST(p.item_json AS BLOB)"
+_ALL = f"SELECT {_COLUMNS} FROM profiles p WHERE p.registry_slug = ? ORDER BY p.slug"
 _EVERYTHING = -1  # what SQLite takes for no LIMIT
 _DEFAULT, _OTHER = b',"is_default":true}', b',"is_default":false}'
 
@@ -29,6 +31,22 @@ class Page(Struct, frozen=True):
     """Whether there are profiles after these."""
     total: int | None
     """How many there are on all pages; `None` where the list is not paged."""
+
+
+class WholeList(Struct, frozen=True):
+    """All profiles of a registry, to cut pages from."""
+
+    slugs: list[str]
+    items: list[bytes]
+    """Each as it is listed, after a comma."""
+
+    def page(self, wanted: ProfileFilter) -> Page:
+        """The profiles after a slug, as many as are wanted."""
+        start = bisect_right(self.slugs, wanted.after)
+        end = None if wanted.limit is None else start + wanted.limit
+        slugs = self.slugs[start:end]
+        more = start + len(slugs) < len(self.slugs)
+        return Page(_array(self.items[start:end]), slugs, more, None if wanted.limit is None else len(self.slugs))
 
 
 class ProfileLists:
@@ -53,15 +71,22 @@ class ProfileLists:
         document = None
         if not states:
             rows = self._database.rows(f"SELECT {_COLUMNS} {where}", values)
-            document = self._joined(rows[: wanted.limit], default)
+            items = self._items(rows[: wanted.limit], default)
+            document = None if items is None else _array(items)
         if document is None:
             rows = self._database.rows(f"SELECT {_COLUMNS}, p.version {where}", values)
             document = _looked_through(rows[: wanted.limit], default, states)
         slugs = [row[0] for row in rows[: wanted.limit]]
         return Page(document, slugs, len(rows) > len(slugs), source.total)
 
-    def _joined(self, rows: Sequence[tuple[str, bytes]], default: str | None) -> bytes | None:
-        """The list of these rows, `None` where one is damaged. Items that were sound before are not checked again."""
+    def whole(self, registry: str, default: str | None) -> WholeList | None:
+        """All profiles of a registry, `None` where one is damaged."""
+        rows = self._database.rows(_ALL, (registry,))
+        items = self._items(rows, default)
+        return None if items is None else WholeList([slug for slug, _ in rows], items)
+
+    def _items(self, rows: Sequence[tuple[str, bytes]], default: str | None) -> list[bytes] | None:
+        """These rows as they are listed, `None` where one is damaged; those that were sound are not checked again."""
         known, new = self._known.get, {}
         items = []
         for slug, item in rows:
@@ -73,7 +98,7 @@ class ProfileLists:
             if not _are_sound([listed for _, listed in new.values()]):
                 return None
             self._remember(new)
-        return _array(items)
+        return items
 
     def _remember(self, new: Mapping[str, tuple[bytes, bytes]]) -> None:
         size = sum(2 * len(item) for item, _ in new.values())
