@@ -1,9 +1,9 @@
 """Lists of profiles: each row has its item as ready JSON, so no payload is read and nothing is decoded."""
 
-import threading
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from itertools import accumulate
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -12,7 +12,6 @@ from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.tables.filters import ProfileFilter, source_of
 from pinocchio_core.store.tables.scan import QUARANTINED, RowState
 
-MOST_KNOWN_BYTES: Final = 4 * 1024 * 1024
 # as a BLOB: the bytes go to the client as they are, and a row of broken UTF-8 does not stop the statement
 _COLUMNS = "p.slug, CAST(p.item_json AS BLOB)"
 _ALL = f"SELECT {_COLUMNS} FROM profiles p WHERE p.registry_slug = ? ORDER BY p.slug"
@@ -36,17 +35,19 @@ class Page(Struct, frozen=True):
 class WholeList(Struct, frozen=True):
     """All profiles of a registry, to cut pages from."""
 
+    document: bytes
     slugs: list[str]
-    items: list[bytes]
-    """Each as it is listed, after a comma."""
+    ends: list[int]
+    """Where the item of each ends in the document, which is before a comma or the end."""
 
     def page(self, wanted: ProfileFilter) -> Page:
         """The profiles after a slug, as many as are wanted."""
-        start = bisect_right(self.slugs, wanted.after)
-        end = None if wanted.limit is None else start + wanted.limit
-        slugs = self.slugs[start:end]
-        more = start + len(slugs) < len(self.slugs)
-        return Page(_array(self.items[start:end]), slugs, more, None if wanted.limit is None else len(self.slugs))
+        first, count = bisect_right(self.slugs, wanted.after), len(self.slugs)
+        last = count if wanted.limit is None else min(first + wanted.limit, count)
+        start = self.ends[first - 1] + 1 if first else 1
+        items = memoryview(self.document)[start : self.ends[last - 1] if first < last else start]
+        total = None if wanted.limit is None else count
+        return Page(b"".join((b"[", items, b"]")), self.slugs[first:last], last < count, total)
 
 
 class ProfileLists:
@@ -54,10 +55,6 @@ class ProfileLists:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[str, tuple[bytes, bytes]] = {}
-        """By slug, an item that was found sound, and as it is listed; it counts where that very item is stored."""
-        self._known_bytes = 0
-        self._lock = threading.Lock()
 
     def read(self, registry: str, default: str | None, wanted: ProfileFilter, states: Mapping[str, RowState]) -> Page:
         """The profiles of a registry that are wanted, by slug; one that is damaged has its `state` and little else.
@@ -71,8 +68,7 @@ class ProfileLists:
         document = None
         if not states:
             rows = self._database.rows(f"SELECT {_COLUMNS} {where}", values)
-            items = self._items(rows[: wanted.limit], default)
-            document = None if items is None else _array(items)
+            document = _sound_document(_items(rows[: wanted.limit], default))
         if document is None:
             rows = self._database.rows(f"SELECT {_COLUMNS}, p.version {where}", values)
             document = _looked_through(rows[: wanted.limit], default, states)
@@ -82,38 +78,24 @@ class ProfileLists:
     def whole(self, registry: str, default: str | None) -> WholeList | None:
         """All profiles of a registry, `None` where one is damaged."""
         rows = self._database.rows(_ALL, (registry,))
-        items = self._items(rows, default)
-        return None if items is None else WholeList([slug for slug, _ in rows], items)
-
-    def _items(self, rows: Sequence[tuple[str, bytes]], default: str | None) -> list[bytes] | None:
-        """These rows as they are listed, `None` where one is damaged; those that were sound are not checked again."""
-        known, new = self._known.get, {}
-        items = []
-        for slug, item in rows:
-            pair = known(slug)
-            if pair is None or pair[0] != item:
-                pair = new[slug] = item, _listed(item, _OTHER)
-            items.append(pair[1] if slug != default else _listed(item, _DEFAULT))
-        if new:
-            if not _are_sound([listed for _, listed in new.values()]):
-                return None
-            self._remember(new)
-        return items
-
-    def _remember(self, new: Mapping[str, tuple[bytes, bytes]]) -> None:
-        size = sum(2 * len(item) for item, _ in new.values())
-        if size > MOST_KNOWN_BYTES:
-            return
-        with self._lock:
-            if self._known_bytes + size > MOST_KNOWN_BYTES:
-                self._known.clear()
-                self._known_bytes = 0
-            self._known.update(new)
-            self._known_bytes += size
+        items = _items(rows, default)
+        document = _sound_document(items)
+        if document is None:
+            return None
+        return WholeList(document, [slug for slug, _ in rows], list(accumulate(map(len, items))))
 
 
-def _are_sound(items: Sequence[bytes]) -> bool:
+def _items(rows: Sequence[tuple[str, bytes]], default: str | None) -> list[bytes]:
+    return [_listed(item, _DEFAULT if slug == default else _OTHER) for slug, item in rows]
+
+
+def _sound_document(items: Sequence[bytes]) -> bytes | None:
+    """The list of these items, `None` where one is damaged."""
     document = _array(items)
+    return document if _is_sound(document) else None
+
+
+def _is_sound(document: bytes) -> bool:
     try:
         if not document.isascii():
             document.decode()  # msgspec does not look into what it leaves raw
@@ -135,9 +117,9 @@ def _array(items: Sequence[bytes]) -> bytes:
 
 def _looked_through(rows: Sequence[tuple[Any, ...]], default: str | None, states: Mapping[str, RowState]) -> bytes:
     """The list of rows some of which may not be well."""
-    items = [_listed(item, _DEFAULT if slug == default else _OTHER) for slug, item, _ in rows]
-    items = _marked(rows, items, states) if states else items
-    return _array(items if _are_sound(items) else [_sound(row, default, states) for row in rows])
+    items = _items([(slug, item) for slug, item, _ in rows], default)
+    document = _sound_document(_marked(rows, items, states) if states else items)
+    return _array([_sound(row, default, states) for row in rows]) if document is None else document
 
 
 def _marked(rows: Sequence[tuple[Any, ...]], items: list[bytes], states: Mapping[str, RowState]) -> list[bytes]:

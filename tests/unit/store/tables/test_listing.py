@@ -12,7 +12,6 @@ from msgspec import Raw
 from pinocchio_core.domain.profile import Runtime
 from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.store.store import Store
-from pinocchio_core.store.tables import listing
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.profiles import Written
 from pinocchio_core.store.tables.rows import Author
@@ -142,7 +141,7 @@ def test_a_damaged_item_is_listed_with_its_state(store: Store, add: Add, path: P
     assert json.loads(page.document) == [{"slug": "bad", "version": 1, "state": "quarantined", "is_default": True}]
 
 
-# items that were listed before
+# lists of what was listed before
 
 
 def items_of(store: Store, registry: str = "default", default: str | None = None) -> list[dict[str, Any]]:
@@ -183,20 +182,3 @@ def test_profiles_of_one_slug_in_several_registries_are_told_apart(store: Store,
     for _ in range(2):
         assert [item["description"] for item in items_of(store)] == ["here"]
         assert [item["description"] for item in items_of(store, "other")] == ["there"]
-
-
-def test_no_more_items_are_remembered_than_there_is_room_for(
-    store: Store, add: Add, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(6):
-        add(f"p{number}", description="x" * 100)
-    pages = [ProfileFilter(limit=2, after=after) for after in ("", "p1", "p3")]
-    alone = [store.list_profiles("default", None, page).document for page in pages]
-    monkeypatch.setattr(listing, "MOST_KNOWN_BYTES", 1_000)  # of two items, each twice
-    small = Store(store.database)
-    for _ in range(2):
-        for page, document in zip(pages, alone, strict=True):
-            assert small.list_profiles("default", None, page).document == document
-            assert len(small._lists._known) <= 3
-    whole = small.list_profiles("default", None, ProfileFilter()).document
-    assert [item["slug"] for item in json.loads(whole)] == [f"p{number}" for number in range(6)]
