@@ -1,5 +1,6 @@
 """Which answers the loop of a server makes itself, over real sockets, and what it leaves to threads."""
 
+import gc
 import http.client
 import json
 import threading
@@ -14,6 +15,8 @@ from pinocchio_core.store.sqlite.dsn import parse_dsn
 from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.testing import make_host
 from pinocchio_core.web import at_once
+from pinocchio_core.web.parsing import RequestParser
+from pinocchio_core.web.tasks import KeepAliveTask
 
 DEADLINE_S = 60
 PROFILES = "/api/chat/profiles"
@@ -171,6 +174,21 @@ def test_answers_are_in_the_order_of_the_requests_whoever_makes_them(server, sen
             head = http.client.parse_headers(stream) if stream.readline() else {}
             assert head["X-Request-Id"] == f"r{number}"
             stream.read(int(head["Content-Length"]))
+
+
+def test_nothing_of_a_request_waits_for_the_garbage_collection(who):
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            assert who(f"{PROFILES}/default")[1] == 200
+            assert who(f"{PROFILES}/nobody")[1] == 404
+            change = json.dumps({"description": f"{number}"})
+            assert who(f"{PROFILES}/default", "PATCH", change) == (["thread"], 200)
+        left = sum(isinstance(each, KeepAliveTask | RequestParser) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= 4  # of those that the loop and the thread have not let go yet
 
 
 def test_every_route_is_one_of_the_app_under_its_prefix(app):

@@ -6,6 +6,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -16,6 +17,10 @@ from waitress.receiver import ChunkedReceiver, FixedStreamReceiver
 
 _PLAIN_TARGET = re.compile(rb"([A-Z]+ )(/(?:[\w.~@:-][\w.~@:/-]*)?)(?:\?([!\"$-~]*))?(?= )")
 """A method, and a path with an optional query that mean what they say: no escapes, no host, no fragment."""
+_OTHER_EACH_TIME = re.compile(
+    rb"\r\n(If-(?:None-)?Match|traceparent|X-Request-Id): ([!-~]+(?: [!-~]+)*)(?=\r\n[^ \t])", re.IGNORECASE
+)
+"""A header with another value in each request of a client that sends the same headers otherwise."""
 _SHORT_BYTES: Final = 2048
 """How long headers may be that are remembered."""
 
@@ -53,7 +58,18 @@ class RequestParser(HTTPRequestParser):
             raise ParsingError("the request target or the Content-Length cannot be read") from error
 
     def _read_as_before(self, header_plus: bytes) -> None:
-        read = _read(header_plus, self.adj)
+        other = _OTHER_EACH_TIME.search(header_plus)
+        if other is None:
+            self._take(_read(header_plus, self.adj))
+            return
+        name = other[1].upper().replace(b"-", b"_").decode("ascii")
+        read = _read(header_plus[: other.start()] + header_plus[other.end() :], self.adj)
+        if name in read["headers"]:  # it is there twice
+            read = _read(header_plus, self.adj)
+        self._take(read)
+        self.headers.setdefault(name, other[2].decode("ascii"))
+
+    def _take(self, read: Mapping[str, Any]) -> None:
         self.__dict__.update(read)
         self.headers = read["headers"].copy()
         if read.get("body_rcv") is not None:

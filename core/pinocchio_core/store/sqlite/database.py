@@ -22,8 +22,8 @@ from pinocchio_core.store.sqlite.slow_reads import NO_WAITING, rows_in_time, row
 from pinocchio_core.store.sqlite.tally import Tally
 from pinocchio_core.store.sqlite.write_ahead_log import LONG_FRAMES, WriteAheadLog
 
-_CACHE_KIB: Final = 8000
-"""What a connection keeps of the file: all of a database with 2,000 profiles."""
+_CACHE_KIB: Final = 12000
+"""What a connection keeps of the file: all of a database with 3,000 profiles, and what leads to each of 100,000."""
 
 
 class Database:

@@ -183,7 +183,7 @@ def test_a_change_for_which_the_disk_is_too_small_is_told_so_and_leaves_nothing(
     assert values(database) == [1]
 
 
-@pytest.mark.parametrize(("parameter", "expected"), [("", -8000), ("?_cache_size=-100", -100), ("?_cache_size=7", 7)])
+@pytest.mark.parametrize(("parameter", "expected"), [("", -12000), ("?_cache_size=-100", -100), ("?_cache_size=7", 7)])
 def test_every_connection_keeps_as_much_of_the_file_as_the_dsn_says(path: Path, parameter: str, expected: int) -> None:
     create_file(path)
     database = Database(parse_dsn(f"file:{path}{parameter}"))
