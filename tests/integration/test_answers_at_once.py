@@ -115,6 +115,12 @@ def test_a_page_is_short_once_it_is_known_how_many_profiles_there_are(who):
     assert who(f"{PROFILES}?limit=100&after=a") == (["loop", "thread"], 200)
 
 
+def test_a_page_that_was_kept_is_not_counted_as_read_and_leads_to_no_reading_of_all(who):
+    path = f"{PROFILES}?limit=1"
+    who(path)
+    assert [who(path) for _ in range(9)] == [(["loop"], 200)] * 9
+
+
 @pytest.mark.parametrize("query", ["", "?limit=101", "?limit=1&q=def", "?limit=1&tag=x", "?limit=1&changed_since=1"])
 def test_lists_that_may_take_long_are_for_a_thread(who, query):
     who(f"{PROFILES}?limit=1")

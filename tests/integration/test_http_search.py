@@ -114,7 +114,7 @@ def test_a_page_that_was_asked_for_before_shows_what_another_server_wrote_since(
         ):
             assert other.request(method, sent_to, document).status in (200, 201, 204)
             for path, bodies in shown.items():
-                first, *_, answer = [one.get(path) for _ in range(4)]  # read, then kept, then cut from the whole list
+                first, *_, answer = [one.get(path) for _ in range(4)]  # read, and then cut from the whole list
                 assert first.body == answer.body == other.get(path).body
                 assert answer.headers["x-total-count"] == str(len(answer.json))
                 bodies.append(answer.body)

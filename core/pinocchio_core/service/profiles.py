@@ -12,7 +12,7 @@ from pinocchio_core.service.references import referenced_row, require_profile
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.whole_lists import WholeLists
 from pinocchio_core.store.sqlite.blocking import about_to_block
-from pinocchio_core.store.store import ALL_WELL, Store
+from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.listing import Page
 from pinocchio_core.store.tables.registries import RegistryHead
@@ -91,16 +91,8 @@ class ProfileService:
     def list(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
         """The profiles of a registry that are wanted, by slug; its slug and head are from `head`."""
         states = self._health.findings.of(registry).states
-        if wanted.takes_all and not states:
-            return self._whole.page(registry, head, wanted) or self._counted(registry, head, wanted)
-        return self._kept(registry, head, wanted, states)
-
-    def _counted(self, registry: str, head: RegistryHead, wanted: ProfileFilter) -> Page:
-        page = self._kept(registry, head, wanted, ALL_WELL)
-        self._whole.was_read(registry, head, page)
-        return page
-
-    def _kept(self, registry: str, head: RegistryHead, wanted: ProfileFilter, states: Mapping[str, RowState]) -> Page:
+        if wanted.takes_all and not states and (cut := self._whole.page(registry, head, wanted)):
+            return cut
         seen = (registry, self.list_etag(registry, head, wanted), wanted, self._store.database.tally.reopened)
         return self._pages.get(seen, lambda: self._page(registry, head, wanted, states))
 
@@ -110,7 +102,10 @@ class ProfileService:
         if wanted.limit is not None and wanted.takes_all:
             seen = (registry, head, self._store.database.tally.reopened)
             wanted = structs.replace(wanted, total=self._totals.get(seen, lambda: self._count(registry)))
-        return self._store.list_profiles(registry, head.default_profile_slug, wanted, states)
+        page = self._store.list_profiles(registry, head.default_profile_slug, wanted, states)
+        if wanted.takes_all:
+            self._whole.was_read(registry, head, page)
+        return page
 
     def _count(self, registry: str) -> int:
         about_to_block()

@@ -91,6 +91,20 @@ def test_a_whole_list_is_forgotten_when_its_registry_changes(lists: WholeLists, 
     assert page.slugs == ["a", "aa"]
 
 
+def test_an_item_edited_by_hand_is_shown_once_the_version_of_its_registry_was_raised(
+    lists: WholeLists, store: Store, tmp_path: Path
+) -> None:
+    add(store, "a")
+    while ask(lists, store) is None:
+        pass
+    with connected(tmp_path / "profiles.db", mode="rw") as other:
+        other.execute("UPDATE profiles SET item_json = json_insert(item_json, '$.description', 'by hand')")
+        other.execute("UPDATE profile_registries SET version = version + 1")
+    while (page := ask(lists, store)) is None:
+        pass
+    assert b"by hand" in page.document
+
+
 def test_the_default_is_shown_as_it_is_now(lists: WholeLists, store: Store) -> None:
     add(store, "a", "b", "c")
     while ask(lists, store) is None:

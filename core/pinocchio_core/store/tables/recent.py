@@ -13,7 +13,9 @@ from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.tables.rows import StoredProfile
 
 MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of documents, in all."""
 LONGEST: Final = 64 * 1024
+"""The longest of them, in bytes."""
 
 
 class Recent(Struct, frozen=True):
