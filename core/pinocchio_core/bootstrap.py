@@ -5,6 +5,7 @@ webhooks, backups.
 """
 
 import importlib.metadata
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
     from pinocchio_core.service.changes.webhooks import Webhooks
     from pinocchio_core.service.files.sources import ProfileSources
     from pinocchio_core.service.upkeep.scheduled import ScheduledBackups
+
+log = logging.getLogger(__name__)
+
+_TURNS_END_S = 2.0
+"""How long chat turns that were cut off may take to notice it and be written down."""
 
 
 class More(Struct, frozen=True, kw_only=True):
@@ -91,6 +97,7 @@ class Program(Struct, frozen=True, kw_only=True):
     follower: Follower
     webhooks: "Webhooks | None"
     conversations: ConversationStore
+    admission: Admission
     sources: "ProfileSources | None"
     tokens: "TokenFile | None"
     """`None` where everybody is let in."""
@@ -102,7 +109,9 @@ class Program(Struct, frozen=True, kw_only=True):
     """What was repaired while opening it, and who else can get at it."""
 
     def close(self) -> None:
-        """Tell the plugins, then close the database."""
+        """Let turns whose clients have gone end, tell the plugins, then close the databases."""
+        if not self.admission.wait_until_empty(_TURNS_END_S):
+            log.warning("chat turns still run, %d; they will count as failed", self.admission.running_or_waiting)
         self.host.shutdown()
         self.follower.stop()
         if self.webhooks:
@@ -219,6 +228,7 @@ def assemble(
         follower=parts.follower,
         webhooks=parts.webhooks,
         conversations=parts.conversations,
+        admission=parts.turns.admission,
         sources=sources,
         tokens=tokens,
         presence=presence,

@@ -103,6 +103,10 @@ def test_a_queue_that_is_full_is_said_before_anything_is_sent(serving, talk, unt
         refused = server.request("POST", "/chat", {"prompt": "x", "conv_id": "c", "stream": True})
         problem(refused, 429, "conversation busy")
         assert refused.headers["Retry-After"] == "2"
+        assert server.stop() == 0
+        assert server.log.splitlines()[-1].endswith("stopped")
+    with serving(tmp_path) as server:
+        assert set(status_of(server, "c")) == {"cancelled"}
 
 
 def test_conversations_outlive_servers_and_a_turn_of_one_that_was_killed_is_no_obstacle(serving, talk, tmp_path):

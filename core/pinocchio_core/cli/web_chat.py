@@ -195,9 +195,9 @@ def _serve(
         if worker is not None:
             worker.ready(server.stop)
         server.run()
-        log.info("stopped" if worker is None else f"{worker}: stopped")
     finally:
         program.close()
+    log.info("stopped" if worker is None else f"{worker}: stopped")
 
 
 def _settings(options: dict[str, Any]) -> ServerSettings:

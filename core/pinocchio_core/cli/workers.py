@@ -25,7 +25,7 @@ from pinocchio_core.web.server import DRAIN_S
 DEATHS: Final = 5
 """A worker that ends so often within DEATHS_WITHIN_S ends the program."""
 DEATHS_WITHIN_S: Final = 30.0
-MARGIN_S: Final = 4.0
+MARGIN_S: Final = 6.0
 """How long after the time to finish requests a worker may take to close before it is killed."""
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0

@@ -80,7 +80,7 @@ class Admission:
         self._bounds = {"turns": turns_at_once, "waiting": in_threads}
         self._inside = {"turns": 0, "waiting": 0}
         self._queues: dict[str, _Queue] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self.running = 0
         """Turns that run."""
 
@@ -110,6 +110,11 @@ class Admission:
             self._queues[conv_id] = queue
         return Place(queue, conv_id, leave=lambda: self._left(conv_id, queue, counted), running=self._runs)
 
+    def wait_until_empty(self, longest_s: float) -> bool:
+        """Wait until no turn has a place; False where some still have after so many seconds."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self.running_or_waiting, longest_s)
+
     def _runs(self, more: int) -> None:
         with self._lock:
             self.running += more
@@ -121,3 +126,5 @@ class Admission:
             queue.inside -= 1
             if not queue.inside:
                 del self._queues[conv_id]
+            if not self.running_or_waiting:
+                self._lock.notify_all()

@@ -12,7 +12,7 @@ from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly
 from pinocchio_core.store.sqlite.connections import Connections
 from pinocchio_core.store.sqlite.dsn import Dsn
 from pinocchio_core.store.sqlite.faults import fault_of, faults, is_locked, mapped
-from pinocchio_core.store.sqlite.gate import WriteGate, gate_path
+from pinocchio_core.store.sqlite.gate import CLOSED, WriteGate, gate_path
 from pinocchio_core.store.sqlite.group_commit import GroupCommit
 from pinocchio_core.store.sqlite.guard import Mark
 from pinocchio_core.store.sqlite.known_file import KnownFile
@@ -127,10 +127,9 @@ class Database:
 
     def keep_watch(self) -> None:
         """From now on notice when the file is removed, replaced, or written by anything but SQLite; see `watch`."""
-        if self.dsn.path is None or self.read_only:
-            return
-        with self.gate.hold():
-            self.keep_note()
+        if self.dsn.path is not None and not self.read_only:
+            with self.gate.hold():
+                self.keep_note()
 
     def keep_note(self) -> None:
         """Take the file as it is now for the one that is open; inside the gate."""
@@ -191,9 +190,10 @@ class Database:
             self.keep_note()
 
     def close(self) -> None:
-        """Close the connections of all threads; with the last of all programs SQLite empties the write-ahead log."""
-        self._connections.close()
+        """Close the connections, each when nobody uses it any more; who comes later gets StoreUnavailable."""
         self.gate.close()
+        self._refusal = CLOSED
+        self._connections.close()
 
     @contextmanager
     def _writer(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.store.sqlite.files import create_file
@@ -23,6 +24,7 @@ except ImportError:  # Windows: writers of several processes meet in SQLite's ow
     fcntl = None  # type: ignore[assignment]  # the branch that uses it asks first
 
 
+CLOSED: Final = "the database was closed"
 _EAGER_S = 0.05
 """How long a writer that waits for other processes asks for the lock often."""
 
@@ -40,6 +42,7 @@ class WriteGate:
         self.timeouts = 0
         """How many did not get in."""
         self._lock = threading.Lock()
+        self._closed = False
         self._file = None if path is None or fcntl is None else _opened(path)
 
     @contextmanager
@@ -47,7 +50,7 @@ class WriteGate:
         """Be the only writer; waits for the busy timeout unless told otherwise.
 
         Raises:
-            StoreUnavailable: another writer did not let go in time.
+            StoreUnavailable: another writer did not let go in time, or the gate is closed.
         """
         began = time.monotonic()
         timeout_s = self.timeout_s if timeout_ms is None else timeout_ms / 1000
@@ -55,6 +58,8 @@ class WriteGate:
         if waited and not self._lock.acquire(timeout=timeout_s):
             raise self.gave_up()
         try:
+            if self._closed:
+                raise StoreUnavailable(CLOSED)
             waited |= self._lock_file(began + timeout_s)
             try:
                 if waited:
@@ -92,10 +97,12 @@ class WriteGate:
                 os.pwrite(self._file, mark.text(), 0)
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Let nobody in any more, once the writer of this process that is in has let go."""
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
     def _lock_file(self, deadline: float) -> bool:
         """Lock the file; True where that had to wait.

@@ -46,6 +46,23 @@ def test_only_so_many_turns_have_a_place():
         assert admission.running_or_waiting == 2
 
 
+def test_the_end_of_all_turns_is_waited_for_and_not_for_ever():
+    admission, ending = Admission(9, in_threads=1), threading.Event()
+    assert admission.wait_until_empty(0)
+    place = admission.place_for("a", holds_thread=False)
+    assert not admission.wait_until_empty(0)
+
+    def leave():
+        ending.wait(60)
+        place.leave()
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    ending.set()
+    assert admission.wait_until_empty(60)
+    thread.join(60)
+
+
 def test_turns_that_hold_threads_have_a_bound_of_their_own_whether_they_run_or_wait():
     admission = Admission(9, in_threads=2)
     for _ in range(2):

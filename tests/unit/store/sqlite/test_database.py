@@ -142,6 +142,28 @@ def test_every_connection_has_the_pragmas_of_the_dsn(path: Path) -> None:
     assert seen == [["wal", 1, 2, -300, 0]] * 2
 
 
+def test_a_closed_database_is_not_opened_again_by_a_thread_that_comes_late(database: Database) -> None:
+    inside, closing = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.write():
+            inside.set()
+            closing.wait(60)
+            database.run("INSERT INTO t VALUES (1)")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert inside.wait(60)
+    closing.set()
+    database.close()
+    thread.join(60)
+    for use in (lambda: values(database), lambda: database.group.run(lambda: database.run("DELETE FROM t"))):
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            use()
+    with connected(database.dsn.path, mode="ro") as other:
+        assert other.execute("SELECT x FROM t").fetchall() == [(1,)]
+
+
 def test_a_read_that_finds_the_database_locked_waits_for_the_busy_timeout_or_not_at_all(path: Path) -> None:
     create_file(path)
     database = Database(parse_dsn(f"file:{path}?_journal=DELETE&_busy_timeout=70"))
