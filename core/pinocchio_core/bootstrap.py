@@ -29,6 +29,7 @@ from pinocchio_core.service.operator import OperatorConfigs
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.upkeep.schedule import Schedule
 from pinocchio_core.service.writing.seeding import fill
+from pinocchio_core.settings import conversations_beside
 from pinocchio_core.settings.access import IN_PROCESS, Access
 from pinocchio_core.store.layouts.conversations import open_conversations
 from pinocchio_core.store.layouts.opening import open_database
@@ -273,10 +274,10 @@ def _backups(store: Store, schedule: Schedule | None, host: Host, database: Path
 
 
 def _turns_beside(dsn: Dsn, *, keeps: bool) -> Dsn:
-    """`profiles.turns.db` beside `profiles.db`; in memory where that is, or where it keeps nothing new."""
+    """`conversations_beside` the profiles; in memory where these are, or where nothing new is kept."""
     if dsn.path is None or not keeps:
         return dsn_of_path(":memory:")
-    return dsn_of_path(str(dsn.path.with_name(f"{dsn.path.stem}.turns.db")))
+    return dsn_of_path(str(conversations_beside(dsn.path)))
 
 
 def _presence(database: Database) -> Presence | None:

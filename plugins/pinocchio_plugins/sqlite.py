@@ -1,7 +1,7 @@
 """The middleware `sqlite`: a model may query, read-only, the SQLite database that a profile names.
 
-The operator says with `--sqlite-tool-root DIR` below which folders such databases may be; without it there are
-none, and a profile with a `dsn` is refused when it is written.
+The operator says with `--sqlite-tool-root DIR`, or for every command with the variable ENVIRONMENT, below which folders
+such databases may be; without it there are none, and a profile with a `dsn` is refused when it is written.
 """
 
 import logging
@@ -14,11 +14,10 @@ from typing import Any, Final
 import click
 
 from pinocchio_core.plugin import Middleware, MiddlewareDefinition, Problem, Profile, StartupInfo, hookimpl
-from pinocchio_plugins.sqlite_location import OPTION, AllowedFolders, DsnRefused
+from pinocchio_plugins.sqlite_location import ENVIRONMENT, OPTION, AllowedFolders, DsnRefused
 
 NAME: Final = "sqlite"
 EXTENSION: Final = f"middleware.{NAME}_config@v1"
-ENVIRONMENT: Final = "PINOCCHIO_SQLITE_TOOL_ROOT"
 _BOUND: Final = {"type": "integer", "minimum": 1}
 SCHEMA: Final[dict[str, Any]] = {
     "title": "SQLite Tool Middleware",
@@ -76,9 +75,12 @@ class SqlitePlugin:
 
     @hookimpl
     def pinocchio_startup(self, info: StartupInfo) -> None:
-        """Remember the databases of the server, which no profile may read."""
+        """Remember the databases of the server, which no profile may read, and the folders of the variable."""
         self._folders = replace(
-            self._folders, profile_database=info.database_path, conversations=info.conversations_path
+            self._folders,
+            roots=self._folders.roots or _folders_of_environment(),
+            profile_database=info.database_path,
+            conversations=info.conversations_path,
         )
 
     @hookimpl
@@ -118,3 +120,7 @@ class SqlitePlugin:
     def _name_folders(self, context: click.Context, _option: click.Parameter, named: tuple[Path, ...]) -> None:
         if not context.resilient_parsing:
             self._folders = replace(self._folders, roots=(*self._embedded, *named))
+
+
+def _folders_of_environment() -> tuple[Path, ...]:
+    return tuple(Path(folder) for folder in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if folder)

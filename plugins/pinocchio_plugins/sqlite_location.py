@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 OPTION: Final = "--sqlite-tool-root"
+ENVIRONMENT: Final = "PINOCCHIO_SQLITE_TOOL_ROOT"
 MAX_SHOWN: Final = 80
 """Characters of a dsn that a message repeats."""
 SIDECARS: Final = ("", "-wal", "-shm", "-journal")
@@ -24,7 +25,7 @@ class DsnRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedFolders:
-    """The folders named with `--sqlite-tool-root`, and the databases that are out of bounds even below them."""
+    """The folders that the operator named, and the databases that are out of bounds even below them."""
 
     roots: tuple[Path, ...] = ()
     profile_database: Path | None = None
@@ -39,7 +40,9 @@ class AllowedFolders:
         """
         path = path_of(dsn)
         if not self.roots:
-            raise DsnRefused(f"{shown(dsn)} is not allowed: the operator named no folder with {OPTION}")
+            raise DsnRefused(
+                f"{shown(dsn)} is not allowed: the operator named no folder with {OPTION} or {ENVIRONMENT}"
+            )
         real = os.path.realpath(path)
         if not any(Path(real).is_relative_to(os.path.realpath(root)) for root in self.roots):
             raise DsnRefused(f"{shown(dsn)} is not below a folder that the operator named with {OPTION}")

@@ -97,3 +97,47 @@ def test_database_that_is_not_there_is_not_made(run, tmp_path):
     assert ran.returncode == 1
     assert "there is no database" in ran.stderr
     assert not (tmp_path / "typo.db").exists()
+
+
+def test_a_profile_whose_tool_reads_a_database_is_applied_where_the_operator_allows_it(run, server, tmp_path):
+    middleware = {"name": "sqlite", "config": {"dsn": str(tmp_path / "root/x.db")}}
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps({"slug": "tools", "profiles": {"a": {"runtime": {"middlewares": [middleware]}}}}))
+    (tmp_path / "root").mkdir()
+    where = {"PINOCCHIO_PROFILE_REGISTRY_DB": str(server[0] / "data/profiles.db")}
+    arguments = (tmp_path, "profiles", "apply", path, "--confirm")
+    refused = run(*arguments, **where)
+    assert refused.returncode == 1
+    assert "--sqlite-tool-root or PINOCCHIO_SQLITE_TOOL_ROOT" in refused.stderr
+    applied = run(*arguments, **where, PINOCCHIO_SQLITE_TOOL_ROOT=str(tmp_path / "root"))
+    assert applied.returncode == 0, applied.stderr
+    served = server[1].request("GET", f"{PROFILES}/a?registry=tools").json
+    assert served["runtime"]["middlewares"][0]["name"] == "sqlite"
+
+
+def test_plugins_are_told_of_the_database_before_they_are_asked_about_files(run, server, distribution, tmp_path):
+    site = distribution(
+        tmp_path / "site",
+        "acme_told",
+        """
+import pathlib
+from pinocchio_core.plugin import Problem, hookimpl
+
+told = []
+
+@hookimpl
+def pinocchio_startup(info):
+    told.append(info)
+
+@hookimpl
+def pinocchio_validate_profile(profile):
+    names = [(info.database_path.name, info.conversations_path.name) for info in told]
+    yield Problem(field="slug", reason=f"asked with {names}")
+""",
+    )
+    path = tmp_path / "team.yaml"
+    path.write_text(TEAM.replace("team", "told"))
+    where = {"PINOCCHIO_PROFILE_REGISTRY_DB": str(server[0] / "data/profiles.db"), "PYTHONPATH": str(site)}
+    ran = run(tmp_path, "profiles", "plan", path, **where)
+    assert ran.returncode == 1
+    assert "asked with [('profiles.db', 'profiles.turns.db')]" in ran.stdout + ran.stderr

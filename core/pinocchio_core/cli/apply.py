@@ -11,7 +11,7 @@ import click
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import store_options
 from pinocchio_core.cli.plan import files_argument, plan_document, planned, print_plan, prune_option
-from pinocchio_core.cli.stores import cli_author, writable_store
+from pinocchio_core.cli.stores import cli_author, plugins_told, writable_store
 from pinocchio_core.errors import SettingsError, StoreUnavailable
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.files.applying import Applying
@@ -74,7 +74,7 @@ def _apply(
     reason: str | None,
     as_json: bool,
 ) -> None:
-    with writable_store(**where) as store:
+    with writable_store(**where) as store, plugins_told(host, store):
         made = planned(store, host, files, prune=prune, as_json=as_json)
         if not as_json:
             print_plan(made)

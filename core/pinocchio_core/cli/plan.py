@@ -10,7 +10,7 @@ import msgspec
 
 from pinocchio_core.cli.backups import print_json, shown_progress
 from pinocchio_core.cli.options import store_options
-from pinocchio_core.cli.stores import opened_store
+from pinocchio_core.cli.stores import opened_store, plugins_told
 from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.errors import FileProblem, FilesRefused
 from pinocchio_core.host.host import Host
@@ -40,7 +40,7 @@ def plan(host: Host, /, files: tuple[Path, ...], prune: bool, as_json: bool, **w
 
     Exit status: 0 where there is nothing to do, 2 where there is something, 1 where the files cannot be applied.
     """
-    with opened_store(**where) as store:
+    with opened_store(**where) as store, plugins_told(host, store):
         made = planned(store, host, files, prune=prune, as_json=as_json)
     if as_json:
         print_json(plan_document(made))

@@ -8,7 +8,7 @@ import msgspec
 
 from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.options import database_options
-from pinocchio_core.cli.stores import cli_author, opened_store, writable_profiles
+from pinocchio_core.cli.stores import cli_author, opened_store, plugins_told, writable_profiles
 from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.upgrading import Upgraded, Upgrading
@@ -28,8 +28,7 @@ def migrate(host: Host, /, dry_run: bool, as_json: bool, **where: Any) -> None:
     is wrong.
     """
     if dry_run:
-        host.require_sound()
-        with opened_store(**where) as store:
+        with opened_store(**where) as store, plugins_told(host, store):
             done = _told(Upgrading(store, host).planned(), as_json=as_json, verb="would migrate")
     else:
         with writable_profiles(host, DEFAULT_REGISTRY, **where) as (store, writes):

@@ -15,7 +15,7 @@ from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upkeep.health import RowHealth
 from pinocchio_core.service.writing.writes import ProfileWrites
-from pinocchio_core.settings import parse_store
+from pinocchio_core.settings import DEFAULT_REGISTRY, conversations_beside, parse_store
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import Dsn
 from pinocchio_core.store.sqlite.presence import Presence
@@ -49,22 +49,41 @@ def writable_store(profile_registry_db: str | None, profile_registry_dsn: str | 
 
 
 @contextmanager
+def plugins_told(host: Host, store: Store, default_registry: str = DEFAULT_REGISTRY) -> Iterator[None]:
+    """Plugins are told of the database, as when a server starts and stops, by who then asks them about profiles.
+
+    Raises:
+        StartupError: a plugin is at fault, or fails.
+    """
+    host.require_sound()
+    path = store.database.dsn.path
+    conversations = None if path is None else conversations_beside(path)
+    try:
+        host.startup(
+            StartupInfo(
+                version=version(),
+                default_registry=default_registry,
+                database_path=path,
+                conversations_path=conversations,
+            )
+        )
+        host.require_sound()
+        yield
+    finally:
+        host.shutdown()
+
+
+@contextmanager
 def writable_profiles(host: Host, default_registry: str, **where: str | None) -> Iterator[tuple[Store, ProfileWrites]]:
-    """The store, to be written the way that requests are; plugins are told as when a server starts and stops.
+    """The store, to be written the way that requests are.
 
     Raises:
         StartupError: there is no such database, or it cannot be opened, or a plugin fails.
     """
     host.require_sound()
-    with writable_store(**where) as store:
-        path = store.database.dsn.path
-        try:
-            host.startup(StartupInfo(version=version(), default_registry=default_registry, database_path=path))
-            host.require_sound()
-            health = RowHealth(store, Validation(host))
-            yield store, ProfileWrites(store, host, health, default_registry=default_registry)
-        finally:
-            host.shutdown()
+    with writable_store(**where) as store, plugins_told(host, store, default_registry):
+        health = RowHealth(store, Validation(host))
+        yield store, ProfileWrites(store, host, health, default_registry=default_registry)
 
 
 def cli_author() -> Author:

@@ -183,6 +183,11 @@ def parse_engine(
     return EngineChoice(name=name, options=options)
 
 
+def conversations_beside(database: Path) -> Path:
+    """The database of conversations where none is named: `profiles.turns.db` beside `profiles.db`."""
+    return database.with_name(f"{database.stem}.turns.db")
+
+
 def parse_turns(path: str | None) -> Dsn | None:
     """The database of conversations; SettingsError where the path is none."""
     return None if path is None else dsn_of_path(path)

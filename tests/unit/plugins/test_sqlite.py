@@ -244,6 +244,16 @@ def test_variable_names_folders(database: Path, tmp_path: Path) -> None:
     assert refused(plugin, database, tmp_path / "two" / "a.db", tmp_path / "a.db") == [False, False, True]
 
 
+def test_commands_without_the_option_take_folders_from_the_variable(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINOCCHIO_SQLITE_TOOL_ROOT", os.pathsep.join([str(database.parent), str(tmp_path / "two")]))
+    plugin = SqlitePlugin()
+    plugin.pinocchio_startup(StartupInfo(version="1", default_registry="default", database_path=tmp_path / "two/p.db"))
+    paths = (database, tmp_path / "two" / "a.db", tmp_path / "two" / "p.db", tmp_path / "a.db")
+    assert refused(plugin, *paths) == [False, False, True, True]
+
+
 def test_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(commands(SqlitePlugin()), ["web-chat", "--sqlite-tool-root", str(tmp_path / "nope")])
     assert result.exit_code == 2

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pinocchio_plugins.sqlite_location import MAX_SHOWN, OPTION, AllowedFolders, DsnRefused, path_of, shown
+from pinocchio_plugins.sqlite_location import (
+    ENVIRONMENT,
+    MAX_SHOWN,
+    OPTION,
+    AllowedFolders,
+    DsnRefused,
+    path_of,
+    shown,
+)
 
 
 @pytest.fixture
@@ -99,7 +107,7 @@ def test_shown_repeats_no_more_than_it_may(dsn: str) -> None:
 
 def test_nothing_is_allowed_without_folders(root: Path) -> None:
     (root / "a.db").touch()
-    with pytest.raises(DsnRefused, match=f"the operator named no folder with {OPTION}"):
+    with pytest.raises(DsnRefused, match=f"the operator named no folder with {OPTION} or {ENVIRONMENT}"):
         AllowedFolders().locate(str(root / "a.db"))
 
 
