@@ -165,6 +165,8 @@ def test_chats_go_on_where_the_file_of_conversations_was_removed_before_the_firs
         assert files
         for file in files:
             file.unlink()
+        assert server.request("POST", "/chat", {"prompt": "x"}).status == 503
         for _ in range(2):
             assert server.request("POST", "/chat", {"prompt": "x"}).status == 200
+    with serving(tmp_path) as server:
         assert len(server.request("GET", CONVERSATIONS).json) == 2

@@ -6,14 +6,17 @@ from typing import Final
 from msgspec import structs
 
 from pinocchio_core.errors import DatabaseRefused
+from pinocchio_core.store.layouts.opening import sound_probe
 from pinocchio_core.store.sqlite.database import Database
-from pinocchio_core.store.sqlite.dsn import Dsn
+from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.sqlite.files import create_file, real_path, require_plain_file
+from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.store.tables.conversations import ConversationStore
 
 APPLICATION_ID: Final = 0x50494E54
 """Marks the file as ours: `PINT` in ASCII."""
-_TABLES = (
+_STATEMENTS = (
+    f"PRAGMA application_id = {APPLICATION_ID}",
     """CREATE TABLE IF NOT EXISTS conversations (
         conv_id TEXT NOT NULL PRIMARY KEY,
         created_at_ms INTEGER NOT NULL,
@@ -45,6 +48,8 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS conversations_by_time ON conversations (updated_at_ms)",
 )
 
+_COLUMNS: Final = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+
 
 def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationStore:
     """Open the database of conversations, or make it.
@@ -61,10 +66,11 @@ def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationSto
                 f"cannot make {dsn.path}: {error.strerror}", next_step="name another file with --turns-db"
             ) from error
         dsn = structs.replace(dsn, path=real_path(dsn.path))
-    database = Database(dsn)
+    database = Database(dsn, admit=lambda: _require_current(dsn), make=lambda: _make(dsn))
     try:
         _require_ours(database)
         _bring_up_to_date(database)
+        database.keep_watch()
     except BaseException:
         database.close()
         raise
@@ -79,10 +85,44 @@ def _require_ours(database: Database) -> None:
         )
 
 
+def _require_current(dsn: Dsn) -> None:
+    """Raise DatabaseRefused where a file that replaced the open one cannot be served without a new start."""
+    with sound_probe(dsn) as probe:
+        _require_ours(probe)
+        missing = _columns_of_newest() - _columns(probe)
+    if missing:
+        raise DatabaseRefused(
+            f"{dsn.path} is empty or has an older layout",
+            next_step="start the server again, which brings it up to date",
+        )
+
+
+def _make(dsn: Dsn) -> None:
+    """Make a new file where the one that is open was removed: what was said is gone, and chats go on."""
+    if dsn.path is not None:
+        create_file(dsn.path)
+        with connected(dsn.path, mode="rw") as connection:
+            for statement in _STATEMENTS:
+                connection.execute(statement)
+
+
+def _columns_of_newest() -> set[tuple[str, str]]:
+    example = Database(dsn_of_path(":memory:"))
+    try:
+        _bring_up_to_date(example)
+        return _columns(example)
+    finally:
+        example.close()
+
+
+def _columns(database: Database) -> set[tuple[str, str]]:
+    """The columns of every table, each with the name of the table."""
+    return {(table, column) for table, column in database.rows(_COLUMNS)}
+
+
 def _bring_up_to_date(database: Database) -> None:
     with database.write():
-        for statement in _TABLES:
+        for statement in _STATEMENTS:
             database.run(statement)
         if "owner" not in {row[1] for row in database.rows("PRAGMA table_info(conversations)")}:
             database.run("ALTER TABLE conversations ADD COLUMN owner TEXT")
-        database.run(f"PRAGMA application_id = {APPLICATION_ID}")

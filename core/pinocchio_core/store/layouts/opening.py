@@ -173,17 +173,31 @@ def _require_current(dsn: Dsn) -> None:
     if dsn.path is None:
         return
     _require_ours(dsn, dsn.path)
-    probe = Database(structs.replace(dsn, pragmas={}, uri_parameters={"mode": "ro"}))
-    try:
-        with _refused(dsn.path):
-            version = migrations.version_of(probe)
-    finally:
-        probe.close()
+    with sound_probe(dsn) as probe:
+        version = migrations.version_of(probe)
     if version != migrations.LATEST:
         raise DatabaseRefused(
             f"{dsn.path} has layout {version}, this program {migrations.LATEST}",
             next_step="start the server again, which brings it up to date",
         )
+
+
+@contextmanager
+def sound_probe(dsn: Dsn) -> Iterator[Database]:
+    """The database opened read-only for the block, after SQLite has looked at every page of it.
+
+    Raises:
+        DatabaseRefused: it is damaged, or cannot be read.
+    """
+    probe = Database(structs.replace(dsn, pragmas={}, uri_parameters={"mode": "ro"}))
+    try:
+        with _refused(dsn.path):
+            damage = str(probe.rows("PRAGMA quick_check(1)")[0][0])
+            if damage != "ok":
+                raise DatabaseRefused(f"it is damaged: {damage}", next_step="restore it from a backup")
+            yield probe
+    finally:
+        probe.close()
 
 
 @contextmanager

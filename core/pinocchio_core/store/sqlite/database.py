@@ -4,20 +4,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import get_ident
 from typing import Any, Final
 
-from pinocchio_core.errors import DatabaseRefused, PinocchioError, StoreReadOnly, StoreUnavailable
+from pinocchio_core.errors import PinocchioError, StoreReadOnly, StoreUnavailable
 from pinocchio_core.store.sqlite.connections import Connections
 from pinocchio_core.store.sqlite.dsn import Dsn
 from pinocchio_core.store.sqlite.faults import fault_of, faults, is_locked, mapped
-from pinocchio_core.store.sqlite.gate import CLOSED, WriteGate, gate_path
+from pinocchio_core.store.sqlite.gate import WriteGate, gate_path
 from pinocchio_core.store.sqlite.group_commit import GroupCommit
-from pinocchio_core.store.sqlite.guard import Mark
-from pinocchio_core.store.sqlite.known_file import KnownFile
 from pinocchio_core.store.sqlite.library import Connection, library
 from pinocchio_core.store.sqlite.other_writers import OtherWriters
+from pinocchio_core.store.sqlite.served_file import ServedFile
 from pinocchio_core.store.sqlite.slow_reads import NO_WAITING, rows_in_time, rows_of_broken_text
 from pinocchio_core.store.sqlite.tally import Tally
 from pinocchio_core.store.sqlite.write_ahead_log import LONG_FRAMES, WriteAheadLog
@@ -34,8 +32,13 @@ class Database:
     building one with Peewee costs ten times the read, and a model object fifteen times.
     """
 
-    def __init__(self, dsn: Dsn, *, admit: Callable[[], None] = lambda: None) -> None:
-        """`admit` raises DatabaseRefused where the file at the DSN's path is not one to serve."""
+    def __init__(
+        self, dsn: Dsn, *, admit: Callable[[], None] = lambda: None, make: Callable[[], None] | None = None
+    ) -> None:
+        """`admit` raises DatabaseRefused where the file at the DSN's path is not one to serve.
+
+        `make` makes a file that was removed under the open database; without it that is refused.
+        """
         self.dsn = dsn
         self.tally = Tally()
         self.written = threading.Event()
@@ -46,7 +49,6 @@ class Database:
         pragmas = {"cache_size": -_CACHE_KIB, **pragmas, "wal_autocheckpoint": LONG_FRAMES}
         self._library = library()
         self.peewee = self._library.peewee(self._new_connection, pragmas)
-        self._admit = admit
         self._connections = Connections(for_writes=self._open_for_writes, for_reads=self._open_for_reads)
         self._writing: int | None = None
         """The thread that has the connection for writes, and reads through it too."""
@@ -60,8 +62,7 @@ class Database:
             progress=lambda: self._library.progress(self._connections.writer.open()),
         )
         """Short changes, which may share a transaction."""
-        self._file = KnownFile(dsn.path, self.gate)
-        self._refusal: str | None = None
+        self._file = ServedFile(dsn.path, self.gate, self.tally, admit=admit, make=make, drop=self._connections.close)
         self.endings: dict[object, Callable[[], None]] = {}
         """What was put off to the end of the transaction that is open, by who did."""
         self.others = OtherWriters()
@@ -104,7 +105,7 @@ class Database:
         if self.read_only:
             raise StoreReadOnly("it was opened with mode=ro, immutable or query_only")
         with self.gate.hold(), mapped(self._fault_of):
-            self._require_same_file()
+            self._file.require_same()
             with self._writer(), self._noting():
                 self._log.shorten(self.connect())
                 with self.peewee.atomic("IMMEDIATE"):
@@ -126,18 +127,22 @@ class Database:
             return self._connections.writer.open()
 
     def keep_watch(self) -> None:
-        """From now on notice when the file is removed, replaced, or written by anything but SQLite; see `watch`."""
+        """From now on notice when the file is removed, replaced, or written by anything but SQLite; see `watch`.
+
+        Raises:
+            StoreUnavailable: it was replaced since this object was made, or the gate stays shut.
+        """
         if self.dsn.path is not None and not self.read_only:
             with self.gate.hold():
-                self.keep_note()
+                self._file.keep_watch()
 
     def keep_note(self) -> None:
-        """Take the file as it is now for the one that is open; inside the gate."""
+        """Take the file for what this process left; inside the gate. StoreUnavailable where it is another one."""
         self._file.note()
 
     def looks_the_same(self) -> bool:
         """Whether the path still leads to the file that was opened; costs next to nothing."""
-        return not self._file.is_watched or (self._refusal is None and self._file.is_as_left())
+        return self._file.looks_the_same()
 
     def watch(self) -> None:
         """Look whether the file is still the one that was opened; each write does so too.
@@ -146,7 +151,7 @@ class Database:
             StoreUnavailable: it was replaced, and is open again for the next request, or cannot be.
         """
         with self.gate.hold(timeout_ms=100), mapped():
-            self._require_same_file()
+            self._file.require_same()
 
     def checkpoint(self, *, wait_ms: int) -> bool:
         """Bring everything into the main file and empty the write-ahead log; False where a reader was in the way.
@@ -157,7 +162,7 @@ class Database:
             StoreUnavailable: a writer did not end in time, the disk failed, or the file is another one.
         """
         with self.gate.hold(timeout_ms=wait_ms), mapped():
-            self._require_same_file()
+            self._file.require_same()
             began = time.perf_counter()
             with self._writer():
                 self.rows(f"PRAGMA busy_timeout = {wait_ms}")
@@ -181,18 +186,20 @@ class Database:
             StoreUnavailable: a writer or a reader did not let go within the busy timeout.
         """
         with self.gate.hold(), mapped():
-            with self._noting():
-                blocked = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
-            if blocked:
-                raise StoreUnavailable("a reader did not end, so the write-ahead log could not be emptied")
-            with self._writer(), self.peewee.atomic("IMMEDIATE"):  # other programs do not know the gate
-                yield
+            self._file.require_same()
+            with self._writer():
+                with self._noting():
+                    blocked = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+                if blocked:
+                    raise StoreUnavailable("a reader did not end, so the write-ahead log could not be emptied")
+                with self.peewee.atomic("IMMEDIATE"):  # other programs do not know the gate
+                    yield
             self.keep_note()
 
     def close(self) -> None:
         """Close the connections, each when nobody uses it any more; who comes later gets StoreUnavailable."""
         self.gate.close()
-        self._refusal = CLOSED
+        self._file.close()
         self._connections.close()
 
     @contextmanager
@@ -231,59 +238,14 @@ class Database:
         A first statement on another file would play the write-ahead log of this one over it. And where there is no
         file any more, opening it would make one.
         """
-        self._require_the_path()
+        self._file.require_there()
         connection = self._library.open(self.dsn.uri, timeout_s=self.dsn.busy_timeout_ms / 1000)
         try:
-            self._require_the_path()
+            self._file.require_there()
         except StoreUnavailable:
             connection.close()
             raise
         return connection
-
-    def _require_the_path(self) -> None:
-        if self._refusal is not None:
-            raise StoreUnavailable(self._refusal)
-        if self._file.is_watched and not self._file.is_there(self._file.find()):
-            raise StoreUnavailable(f"{self.dsn.path} was replaced and is being looked at")
-
-    def _require_same_file(self) -> None:
-        """Go on with the file that was opened; inside the gate, and without the connection for writes."""
-        if self.dsn.path is None or self.looks_the_same():
-            return
-        same = self._file.is_there(found := self._file.find())
-        self._reopen(self.dsn.path, found)
-        if not same:
-            raise StoreUnavailable(f"{self.dsn.path} was replaced by another file, which is served from now on")
-
-    def _reopen(self, path: Path, found: Mark | None) -> None:
-        """Drop the connections to what was at the path, and serve what is there now, if it is sound."""
-        self._refusal = f"{path} was replaced and is being looked at"
-        self._connections.close()
-        self.tally.reopened += 1
-        if found is None:
-            self._refusal = f"{path} is gone; put it back, or stop the server and restore a backup"
-            raise StoreUnavailable(self._refusal, retry_after_s=5)
-        if not self._file.is_there(found) and not self.gate.noted(found):
-            # they belong to the file that was there, and would be played over the new one; where another process
-            # has noted the new one, it has done this before
-            for suffix in ("-wal", "-shm"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
-        self._file.open(found)
-        damage = self._damage()
-        if damage != "ok":
-            self._connections.close()
-            self._refusal = f"{path} was replaced or written by another program, and cannot be served: {damage}"
-            raise StoreUnavailable(self._refusal, retry_after_s=5)
-        self._file.note()
-
-    def _damage(self) -> str:
-        """What is wrong with the file at the path, `ok` where nothing is; opens it."""
-        try:
-            self._admit()
-            self._refusal = None
-            return str(self.rows("PRAGMA quick_check(1)")[0][0])
-        except (DatabaseRefused, StoreUnavailable) as error:
-            return str(error)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

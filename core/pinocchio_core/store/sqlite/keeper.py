@@ -52,12 +52,13 @@ class Keeper:
         while not self._stopping.is_set():
             written.wait(pause_s)
             written.clear()
-            self._watch()
-            if not wal_bytes(self._wal):
-                pause_s = _LOOK_S
-            elif self._quiet():
-                done = self._attempt(_PATIENCE_MS)
-                pause_s = _LOOK_S if done else min(2 * pause_s, _LONGEST_PAUSE_S)
+            try:
+                self._watch()
+                done = not wal_bytes(self._wal) or not self._quiet() or self._attempt(_PATIENCE_MS)
+            except Exception:  # nobody else would look after the file until the next start
+                log.exception("looking after %s failed", self._database.dsn)
+                done = False
+            pause_s = _LOOK_S if done else min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _quiet(self) -> bool:
         """Wait until nobody has written for QUIET_S; False where the end comes first."""

@@ -42,8 +42,15 @@ class KnownFile:
         self._opened = found
 
     def note(self) -> None:
-        """Take the file as it is now for the one that is open; inside the gate."""
-        self._opened = self._own = found = self.find()
+        """Take the file for what this process left, and the first time for the one that is open; inside the gate.
+
+        Raises:
+            StoreUnavailable: it is another file than the one that was opened.
+        """
+        found = self.find()
+        if self._opened is not None and not self.is_there(found):
+            raise StoreUnavailable(f"{self._path} was removed or replaced while it was looked at")
+        self._opened = self._own = found
         self._gate.note(found)
 
     def note_own_work(self) -> None:

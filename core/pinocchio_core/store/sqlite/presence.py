@@ -17,6 +17,8 @@ except ImportError:  # Windows: a file that is open cannot be replaced there any
 
 _WAIT_S: Final = 5.0
 _PAUSE_S: Final = 0.02
+_READ_BYTES: Final = 1 << 16
+"""How much of the end of the file is read: it grows with each start, as long as some server runs."""
 
 
 def presence_path(database: Path) -> Path:
@@ -32,6 +34,8 @@ class Presence:
         path = presence_path(database)
         create_file(path)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND)
+        if _locked(self._file, shared=False):
+            os.ftruncate(self._file, 0)  # of those who have ended
         deadline = time.monotonic() + _WAIT_S
         while not _locked(self._file, shared=True):
             if time.monotonic() >= deadline:
@@ -94,7 +98,9 @@ def _locked(file: int, *, shared: bool) -> bool:
 
 def _processes(file: int) -> list[int]:
     """The processes in the file that still run."""
-    written = {int(line) for line in os.pread(file, 1 << 16, 0).split() if line.isdigit()}
+    beginning = max(0, os.fstat(file).st_size - _READ_BYTES)
+    lines = os.pread(file, _READ_BYTES, beginning).split(b"\n")
+    written = {int(line) for line in (lines[1:] if beginning else lines) if line.isdigit()}
     return sorted(process for process in written if runs(process))
 
 

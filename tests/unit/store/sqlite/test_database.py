@@ -164,6 +164,31 @@ def test_a_closed_database_is_not_opened_again_by_a_thread_that_comes_late(datab
         assert other.execute("SELECT x FROM t").fetchall() == [(1,)]
 
 
+def test_stillness_waits_for_readers(path: Path) -> None:
+    create_file(path)
+    database, done = Database(parse_dsn(f"file:{path}?_journal=WAL&_busy_timeout=60000")), []
+
+    def be_still() -> None:
+        with database.stillness():
+            done.append(path.with_name(f"{path.name}-wal").stat().st_size)
+
+    with database.write():
+        database.run("CREATE TABLE t (x)")
+    with connected(path) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+        with database.write():
+            database.run("INSERT INTO t VALUES (1)")
+        thread = threading.Thread(target=be_still)
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        reader.execute("COMMIT")
+        thread.join(60)
+    assert done == [0]
+    database.close()
+
+
 def test_a_read_that_finds_the_database_locked_waits_for_the_busy_timeout_or_not_at_all(path: Path) -> None:
     create_file(path)
     database = Database(parse_dsn(f"file:{path}?_journal=DELETE&_busy_timeout=70"))
