@@ -78,7 +78,7 @@ class Group:
 @pytest.fixture
 def group(path: Path, until: Callable[[Callable[[], Any]], Any]) -> Iterator[Group]:
     create_file(path)
-    database = Database(parse_dsn(f"file:{path}?_journal_mode=WAL&_busy_timeout=100&_foreign_keys=1"))
+    database = Database(parse_dsn(f"file:{path}?_journal_mode=WAL&_busy_timeout=60000&_foreign_keys=1"))
     with database.write():
         database.run("CREATE TABLE t (x)")
         database.run("CREATE TABLE parent (x PRIMARY KEY)")
@@ -148,6 +148,7 @@ def test_a_change_that_ends_the_transaction_by_itself_takes_no_other_with_it(gro
 
 
 def test_who_waits_longer_than_the_busy_timeout_gives_up_and_does_not_come_back(group: Group) -> None:
+    group.database.gate.timeout_s = 0.1
     with group.database.gate.hold(), ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(group.commit.run, adding(group, number)) for number in range(2)]
         for future in futures:
