@@ -83,6 +83,7 @@ def test_tokens_with_a_line_that_is_none(refused, tmp_path):
         (("--cors-origin", "*"), '--cors-origin "*" is no origin'),
         (("--cors-origin", "https://a.example/path"), "is no origin"),
         (("--allow-host", "a.example:80"), "is no host"),
+        (("--allow-host", "a:80"), '--allow-host "a:80" is no host'),
         (("--allow-host", "*"), "is no host"),
         (("--auth-tokens", "gone"), "cannot be read"),
         (("--auth-tokens", "gone", "--insecure-no-auth"), "exclude each other"),

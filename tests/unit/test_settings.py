@@ -17,6 +17,7 @@ from pinocchio_core.settings import (
     parse_store,
     plugin_selection,
 )
+from pinocchio_core.settings.access import parse_access
 
 hosts = st.sampled_from(["", "localhost", "127.0.0.1", "0.0.0.0", "example.org", "::1", "::", "fe80::1%eth0"])  # noqa: S104  parsed, not bound
 addresses = st.builds(Address, host=hosts, port=st.integers(0, 65_535))
@@ -95,6 +96,22 @@ def test_an_address_has_an_url_to_click_on(text: str, url: str) -> None:
 )
 def test_parse_root_gives_a_prefix_with_a_slash_before_it_and_none_after(text: str, root: str) -> None:
     assert parse_root(text) == root
+
+
+@pytest.mark.parametrize("text", ["a", "a.example.", "a_b-1", "127.0.0.1", "::1", "[::1]", "2001:DB8::80", " ::1:80 "])
+def test_parse_access_takes_every_host_that_a_header_can_have(text: str) -> None:
+    sites = parse_access(parse_address(DEFAULT_ADDRESS), None, [text], [], insecure=False).sites
+    host = text.strip()
+    assert sites.serve(f"[{host}]:80" if host.count(":") > 1 and host[0] != "[" else f"{host}:80")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a:80", "abc:80", "1.2.3.4:80", "a.example:80", "[::1]:80", "fe80::1%eth0", "...", ":", "a b", "*"]
+)
+def test_parse_access_refuses_what_no_host_is_called_and_ports(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"--allow-host .* is no host") as caught:
+        parse_access(parse_address(DEFAULT_ADDRESS), None, [text], [], insecure=False)
+    assert caught.value.next_step == "write a name or an address without a port"
 
 
 @pytest.mark.parametrize("text", ["/a b", "/..", "/a/./b", "/a?b", "/a#b", "/%2F", "/{a}", "/\u00e9", "/a\0", "/-"])

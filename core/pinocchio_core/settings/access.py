@@ -1,5 +1,6 @@
 """Who may come in to a server, and with which token a client goes to one."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pinocchio_core.settings import Address
 
 TOKEN_VARIABLE = "PINOCCHIO_TOKEN"  # noqa: S105  where a token is, not one
 
-_HOST = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*\.?|[0-9A-Fa-f:.]+")
+_HOST = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*\.?")
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*)(?::([0-9]{1,5}))?/?")
 
 
@@ -78,11 +79,19 @@ def parse_token(file: Path | None) -> str | None:
 
 def _parsed_host(text: str) -> str:
     host = text.strip().removeprefix("[").removesuffix("]")
-    if not _HOST.fullmatch(host):
+    if not (_is_ipv6(host) if ":" in host else _HOST.fullmatch(host)):
         raise SettingsError(
             f"--allow-host {shown(text)} is no host", next_step="write a name or an address without a port"
         )
     return host
+
+
+def _is_ipv6(text: str) -> bool:
+    """Whether a text is an address that a header Host can have, so without a zone."""
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _parsed_origin(text: str) -> str:
