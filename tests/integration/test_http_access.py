@@ -200,7 +200,10 @@ def test_too_many_invalid_tokens_are_429_and_valid_ones_still_come_in(holders, e
 
     expect_problem(answer, 429, "too many attempts")
     assert 1 <= int(answer.headers["retry-after"]) <= 60
-    assert caplog.text == ""
+    assert f"refused GET {PROFILES}/{{slug}} to an invalid token from 127.0.0.1: too many from there" in caplog.text
+    caplog.clear()
+    expect_problem(holders.app.get(ONE, authorization="Bearer x"), 429, "too many attempts")
+    assert caplog.text == "", "whoever goes on does not fill the log"
     assert holders.ask("reader", "GET", ONE).status == 200
     assert holders.app.get(ONE).status == 401
 

@@ -17,6 +17,8 @@ from pinocchio_core.service.access.callers import ANYBODY, NOBODY, Caller, Role
 if TYPE_CHECKING:
     from pinocchio_core.service.access.tokens import TokenFile
 
+_INVALID: Final = "an invalid token"
+
 log = logging.getLogger("pinocchio.access")
 
 
@@ -127,11 +129,13 @@ class TokenAccess:
         caller = self._caller_of(token.strip()) if scheme.lower() == "bearer" else None
         if caller is not None:
             return caller
-        wait_s = self._attempts.failed(req.remote_addr)
-        if wait_s is not None:
-            raise TooManyAttempts(wait_s)
-        _log(req, "an invalid token", "it is not in the file, or has ended")
-        raise Unauthorized
+        excess = self._attempts.failed(req.remote_addr)
+        if excess is None:
+            _log(req, _INVALID, "it is not in the file, or has ended")
+            raise Unauthorized
+        if excess.first:
+            _log(req, _INVALID, f"too many from there; for {excess.wait_s} s no more of them are logged")
+        raise TooManyAttempts(excess.wait_s)
 
 
 def _log(req: falcon.Request, who: str, why: str) -> None:

@@ -168,7 +168,8 @@ def test_attempts_are_counted_by_address_and_forgotten_after_a_while():
     assert [attempts.failed("a") for _ in range(LIMIT)] == [None] * LIMIT
 
     now[0] = 10.5
-    assert attempts.failed("a") == 50
+    assert attempts.failed("a") == (50, True)
+    assert attempts.failed("a") == (50, False)
     assert attempts.failed("b") is None
     now[0] = WINDOW_S
     assert attempts.failed("a") is None
