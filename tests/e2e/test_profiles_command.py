@@ -93,6 +93,17 @@ def test_show_prints_what_the_server_serves(profiles, served):
     assert json.loads(profiles("show", "Analyst")) == served[1]["default", "analyst"]
 
 
+def test_show_prints_a_version_as_the_server_serves_it(serving, run, tmp_path):
+    with serving(tmp_path) as server:
+        server.request("POST", PROFILES, {"slug": "x", "description": "one"})
+        server.request("PATCH", f"{PROFILES}/x", {"description": "two"})
+        server.request("PUT", f"{PROFILES}/x/labels/first", {"version": 1})
+        for name in ("x@1", "X@first", "x@2"):
+            shown = run(tmp_path, "profiles", "show", name, PINOCCHIO_PROFILE_REGISTRY_DB="data/profiles.db")
+            assert json.loads(shown.stdout) == server.request("GET", f"{PROFILES}/{name.lower()}").json
+    assert json.loads(shown.stdout)["description"] == "two"
+
+
 def test_export_prints_every_registry_with_its_profiles(profiles):
     exported = json.loads(profiles("export"))
 
@@ -218,6 +229,8 @@ def test_a_version_is_brought_back_by_a_command_while_servers_run(serving, run, 
     [
         (("history", "nope"), 'profile not found: "nope"'),
         (("history", "x!"), "path.slug: invalid profile slug"),
+        (("show", "agent@9"), 'revision not found: "agent@9"'),
+        (("show", "agent@beta"), 'revision not found: "agent@beta"'),
         (("diff", "agent", "9"), 'revision not found: "agent@9"'),
         (("diff", "agent", "1", "!"), "query.to: invalid version"),
         (("restore-version", "agent", "production"), 'revision not found: "agent@production"'),

@@ -16,8 +16,9 @@ from pinocchio_core.cli.plan import plan
 from pinocchio_core.cli.quiesce import quiesce
 from pinocchio_core.cli.restore import restore
 from pinocchio_core.cli.stores import opened_store
-from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import ProfileNotFound, SettingsError
+from pinocchio_core.domain.references import parse_reference
+from pinocchio_core.errors import SettingsError
+from pinocchio_core.service.references import referenced_row
 from pinocchio_core.settings import parse_registry
 from pinocchio_core.store.tables.filters import ProfileFilter
 
@@ -58,18 +59,14 @@ def list_command(as_json: bool, default_registry: str, **where: Any) -> None:
 @store_options
 @default_registry_option
 def show(slug: str, default_registry: str, **where: Any) -> None:
-    """Print one profile as JSON."""
+    """Print one profile as JSON; SLUG may say which version is meant, as agent@7 or agent@production."""
     registry = parse_registry(default_registry)
     try:
-        slug = parse_slug(slug)
+        parse_reference(slug)
     except ValueError as error:
         raise SettingsError(str(error)) from None
     with opened_store(**where) as store:
-        row = store.profiles.read(registry, slug)
-        if row is None:
-            store.registries.head(registry)
-            raise ProfileNotFound(registry, slug)
-        _print_json(row.document)
+        _print_json(referenced_row(store, registry, slug).document)
 
 
 def _print_json(document: bytes) -> None:
