@@ -28,8 +28,8 @@ from pinocchio_core.store.copies.checks import Inspection, Progress
     "--format",
     "kind",
     type=click.Choice(("database", "archive")),
-    help="`database`: a copy of the file, the default; `archive`: a JSON document a line, for other engines and tools."
-    f" The name of an archive ends with {ENDING}.",
+    help="`database`: a copy of the file; `archive`: a JSON document a line, for other engines and tools, whose name"
+    f" ends with {ENDING}. Default: an archive where DESTINATION is a file's name that ends so, else a copy.",
 )
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Afterwards keep only the newest N verified ones.")
 @click.option("--max-age", type=DURATION, help="Afterwards remove older verified ones, such as 30d.")
