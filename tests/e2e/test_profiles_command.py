@@ -246,6 +246,25 @@ def test_a_version_that_is_not_there_is_said_in_one_line(serving, run, tmp_path,
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (("history", "nope"), "pinocchio profiles list"),
+        (("show", "agent", "--default-registry", "nowhere"), "pinocchio profiles export"),
+        (("diff", "agent", "9"), "pinocchio profiles history agent"),
+        (("show", "agent@beta"), "pinocchio profiles history agent"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_a_command_that_can_be_given(serving, run, tmp_path, arguments, command):
+    with serving(tmp_path):
+        pass
+    at = ("--profile-registry-db", tmp_path / "data/profiles.db")
+    done = run(tmp_path, "profiles", *arguments, *at)
+
+    assert command in done.stderr.splitlines()[1]
+    assert run(tmp_path, *command.split()[1:], *at).returncode == 0
+
+
 def test_a_version_is_brought_back_into_no_database_that_is_not_there(run, tmp_path):
     done = run(tmp_path, "profiles", "restore-version", "x", "1", "--profile-registry-db", tmp_path / "no.db")
 

@@ -51,7 +51,7 @@ class RegistryNotFound(NotFound):
     """No registry of that slug."""
 
     code = "registry_not_found"
-    next_step = "list the registries with GET /api/chat/registries"
+    next_step = "list the registries with GET /api/chat/registries, or see them all in pinocchio profiles export"
 
     def __init__(self, registry: str) -> None:
         self.registry = registry
@@ -62,7 +62,7 @@ class ProfileNotFound(NotFound):
     """No profile of that slug in the registry."""
 
     code = "profile_not_found"
-    next_step = "list the profiles with GET /api/chat/profiles"
+    next_step = "list the profiles with GET /api/chat/profiles or pinocchio profiles list"
 
     def __init__(self, registry: str, slug: str) -> None:
         self.registry, self.slug = registry, slug
@@ -76,7 +76,8 @@ class RevisionNotFound(NotFound):
 
     def __init__(self, registry: str, slug: str, pin: int | str, *, reason: str = "") -> None:
         self.registry, self.slug, self.pin = registry, slug, pin
-        self.next_step = f"see GET /api/chat/profiles/{slug}/{'revisions' if isinstance(pin, int) else 'labels'}"
+        what = "revisions" if isinstance(pin, int) else "labels"
+        self.next_step = f"see GET /api/chat/profiles/{slug}/{what} or pinocchio profiles history {slug}"
         super().__init__(
             f'revision not found: "{slug}@{pin}" in registry "{registry}"' + (f": {reason}" if reason else "")
         )
@@ -92,7 +93,9 @@ class ProfileReadOnly(PolicyViolation):
     """The profile's policy forbids changing or deleting it."""
 
     code = "profile_read_only"
-    next_step = 'lift it first with PATCH {"policy": {"read_only": false}}'
+    next_step = (
+        'lift it first with PATCH {"policy": {"read_only": false}}, or apply a file that changes nothing but that'
+    )
 
     def __init__(self, registry: str, slug: str) -> None:
         self.registry, self.slug = registry, slug

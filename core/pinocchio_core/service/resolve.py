@@ -284,4 +284,4 @@ def _enabled_layers(use: MiddlewareUse, override: UseOverride | None, stack: Seq
 
 def _next_step(catalog: Catalog) -> str:
     known = ", ".join(sorted(catalog.middlewares)) or "none"
-    return f"see GET /api/chat/schemas/middlewares for what may be used here ({known})"
+    return f"see GET /api/chat/schemas/middlewares or pinocchio plugins for what may be used here ({known})"

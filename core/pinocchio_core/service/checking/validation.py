@@ -147,7 +147,7 @@ class Validation:
     def _next_step(self, problems: Sequence[Problem]) -> str:
         if any(problem.field.startswith(configs.USES) for problem in problems):
             known = ", ".join(sorted(self.catalog.middlewares)) or "none"
-            return f"see GET /api/chat/schemas/middlewares for what may be used here ({known})"
+            return f"see GET /api/chat/schemas/middlewares or pinocchio plugins for what may be used here ({known})"
         return "correct every field that is listed in errors and send the request again"
 
 
