@@ -6,15 +6,18 @@ from pathlib import Path
 
 import falcon.inspect
 import pytest
+from waitress import utilities
 
 import pinocchio_agentmode
 from pinocchio_core.domain import limits
+from pinocchio_core.errors import PinocchioError, StartupError
 from pinocchio_core.testing import make_app
-from pinocchio_core.web.errors import STATUSES
+from pinocchio_core.web.errors import plain_problem, row_of
 from pinocchio_plugins import calculator, echo, starter_profile, starter_suggestions
 from pinocchio_plugins.sqlite import SqlitePlugin
 
-PAGE = (Path(__file__).parents[2] / "docs/http-api.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/http-api.md").read_text(encoding="utf-8")
 ROWS = [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in PAGE.splitlines() if line[:1] == "|"]
 BLOCKS = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 CONSTANTS = {name: value for name, value in vars(limits).items() if name.isupper()}
@@ -48,10 +51,36 @@ def test_http_docs_list_every_route_with_its_methods(app):
     assert listed == served
 
 
-def test_http_docs_list_every_kind_of_error_with_its_status():
-    listed = {(int(row[0]), row[1]) for row in ROWS if row[0].isdigit()}
+def classes_of(kind):
+    yield kind
+    for child in kind.__subclasses__():
+        yield from classes_of(child)
 
-    assert set(STATUSES.values()) <= listed
+
+def kinds_of_error():
+    """Status, title and code of everything that is raised while a request runs, by whichever layer."""
+    places = [
+        path for part in ("core", "plugins") for path in (ROOT / part).rglob("*.py") if path.parent.name != "errors"
+    ]
+    sources = "".join(path.read_text() for path in places)
+    for kind in classes_of(PinocchioError):
+        if issubclass(kind, StartupError):
+            continue
+        if not kind.__subclasses__() or re.search(rf"(raise|return) {kind.__name__}\b", sources):
+            status, title = row_of(kind)
+            yield status, title, getattr(kind, "code", title.replace(" ", "_"))
+    by_itself = {
+        (kind.code, kind.reason.lower()) for kind in classes_of(utilities.Error) if kind is not utilities.Error
+    }
+    for status, title in by_itself - {(413, "request entity too large")} | {(500, "internal error")}:
+        yield status, title, plain_problem(status, title, "")["code"]
+
+
+def test_http_docs_list_every_kind_of_error_with_its_status_and_code(app):
+    no_path, no_method = app.get("/nowhere").json, app.request("PUT", "/healthz").json
+    sent = {*kinds_of_error(), *((each["status"], each["title"], each["code"]) for each in (no_path, no_method))}
+
+    assert {(int(row[0]), *row[1:3]) for row in ROWS if row[0].isdigit()} == sent
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
