@@ -76,6 +76,17 @@ def read_all(client):
         return stream.read()
 
 
+def test_requests_that_were_sent_before_a_stop_are_answered_though_nobody_had_accepted_them(serving, tmp_path):
+    with serving(tmp_path) as server:
+        server.signal(signal.SIGSTOP)
+        clients = [send(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(200)]
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+
+        assert [read_all(client)[:15] for client in clients] == [b"HTTP/1.1 200 OK"] * 200
+        assert server.wait() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_server_leaves_everything_in_the_main_file(serving, tmp_path, number):
     with serving(tmp_path) as server:

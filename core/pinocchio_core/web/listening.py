@@ -7,6 +7,9 @@ from pinocchio_core.errors import SettingsError, StartupError
 from pinocchio_core.service.access.sites import is_loopback
 from pinocchio_core.settings import Address
 
+BACKLOG = 1024
+"""How many connections may wait to be accepted, where the system does not allow fewer."""
+
 
 def bind(address: Address) -> list[socket.socket]:
     """Sockets for every address that the host stands for, IPv4 and IPv6; port 0 takes a free one for all.
@@ -64,7 +67,7 @@ def _bind(family: int, where: tuple[str, int]) -> socket.socket | None:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(where)
-        bound.listen(1024)
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         if family == socket.AF_INET6 and error.errno == errno.EADDRNOTAVAIL:

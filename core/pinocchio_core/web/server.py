@@ -13,11 +13,11 @@ from waitress.server import TcpWSGIServer
 from pinocchio_core.domain import limits
 from pinocchio_core.web import at_once
 from pinocchio_core.web.connections import Channel
+from pinocchio_core.web.listening import BACKLOG
 from pinocchio_core.web.loop import Loop
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.threads import Threads
 
-_BACKLOG = 64
 _GRACE_S = 0.1
 """How long a request that is on its way in when a stop is asked for may take to arrive."""
 DRAIN_S = 15
@@ -48,6 +48,12 @@ class _Listener(TcpWSGIServer):
         with self._trigger_lock:
             if not self._deaf:
                 super().pull_trigger()
+
+    def accept_waiting(self) -> None:
+        """Take up all connections that wait to be accepted, for those that are left are reset when nobody listens."""
+        for _ in range(BACKLOG):
+            if self.readable():
+                self.handle_accept()
 
     def end(self) -> None:
         """Close the connections that are still there, and be woken no more."""
@@ -85,6 +91,7 @@ class Server:
             sockets=sockets,
             threads=threads,
             connection_limit=1000,
+            backlog=BACKLOG,
             channel_timeout=20,
             cleanup_interval=1,
             # ours is the limit that counts; this one only bounds what is read before the app can say so
@@ -118,9 +125,8 @@ class Server:
         try:
             while not self._listeners[0].stopping:
                 self._loop.turn(1.0)
-            for _ in range(_BACKLOG):
-                self._loop.turn(0)  # one connection that waits to be accepted at a time
             for listener in self._listeners:
+                listener.accept_waiting()
                 listener.del_channel()
                 listener.socket.close()
             self._loop.ask_all()
