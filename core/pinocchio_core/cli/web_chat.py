@@ -40,11 +40,16 @@ from pinocchio_core.settings import (
 from pinocchio_core.settings.access import parse_access
 from pinocchio_core.store.tables.conversations import Retention
 from pinocchio_core.web import at_once
-from pinocchio_core.web.listening import bind, require_loopback
+from pinocchio_core.web.listening import CONNECTIONS, bind, require_loopback, room_for_connections
 from pinocchio_core.web.server import Server
 
 if TYPE_CHECKING:
     from pinocchio_core.cli.workers import Worker
+
+_DESCRIPTORS = 100
+"""Needed beside connections: files, sockets, the databases."""
+_DESCRIPTORS_OF_A_THREAD = 3
+"""A connection to a database has two, one to an engine's provider one."""
 
 log = logging.getLogger("pinocchio")
 
@@ -134,26 +139,40 @@ def web_chat(host: Host, /, **options: Any) -> None:
     host.allow_requests_in_hooks(max(1, settings.threads // 2))
     if not (settings.access.tokens or settings.access.insecure):
         require_loopback(settings.address)
+    connections = _room(settings)
     cores = usable_cores() if settings.pin else []
     if settings.pin and not cores:
         log.warning("server processes stay on no core of their own: this platform cannot pin")
     if settings.workers == 1:
         if cores:
             pin(cores[0])
-        _serve(host, settings)
+        _serve(host, settings, connections)
         return
     sockets = bind(settings.address)
 
     def work(worker: "Worker") -> None:
-        _serve(host, settings, sockets, worker)
+        _serve(host, settings, connections, sockets, worker)
 
     from pinocchio_core.cli.workers import Workers
 
     Workers(work, sockets, count=settings.workers, cores=cores).run()
 
 
+def _room(settings: ServerSettings) -> int:
+    """How many connections each process holds."""
+    threads = settings.threads + settings.turns_at_once
+    room = room_for_connections(_DESCRIPTORS + _DESCRIPTORS_OF_A_THREAD * threads)
+    if room < CONNECTIONS:
+        log.warning("a process holds only %d connections: raise its limit of open files, see ulimit -n", room)
+    return room
+
+
 def _serve(
-    host: Host, settings: ServerSettings, sockets: list[socket.socket] | None = None, worker: "Worker | None" = None
+    host: Host,
+    settings: ServerSettings,
+    connections: int,
+    sockets: list[socket.socket] | None = None,
+    worker: "Worker | None" = None,
 ) -> None:
     """Be a whole server, alone or as one of several workers."""
     strict = settings.plugin_errors == "strict"
@@ -183,7 +202,8 @@ def _serve(
     try:
         sockets = sockets or bind(settings.address)
         port = sockets[0].getsockname()[1]
-        server = Server(program.app, sockets, threads=settings.threads, rule=at_once.rule(settings.root))
+        rule = at_once.rule(settings.root)
+        server = Server(program.app, sockets, threads=settings.threads, rule=rule, connections=connections)
 
         def stop(_: int, __: FrameType | None) -> None:
             server.stop()

@@ -1,12 +1,20 @@
-"""Listening sockets for an address."""
+"""Listening sockets for an address, and how many connections to them a process can hold."""
 
 import errno
 import socket
+from contextlib import suppress
 
 from pinocchio_core.errors import SettingsError, StartupError
 from pinocchio_core.service.access.sites import is_loopback
 from pinocchio_core.settings import Address
 
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]  # the function that uses it asks first
+
+CONNECTIONS = 1000
+"""How many connections a process holds at most."""
 BACKLOG = 1024
 """How many connections may wait to be accepted, where the system does not allow fewer."""
 
@@ -34,6 +42,28 @@ def bind(address: Address) -> list[socket.socket]:
     if not sockets:
         raise StartupError(f"cannot listen on {address.url()}: no address of this machine fits")
     return sockets
+
+
+def room_for_connections(others: int) -> int:
+    """How many connections this process can hold beside `others`, the descriptors that it needs for something else.
+
+    Its limit is raised for them where it may be. Of one that is too low, connections still get half.
+    """
+    limit = _raised_limit(CONNECTIONS + others)
+    return min(CONNECTIONS, max(limit - others, limit // 2))
+
+
+def _raised_limit(wanted: int) -> int:
+    """How many descriptors this process may have open from now on, as far as that is not above `wanted`."""
+    if resource is None:
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed, possible = (wanted if limit == resource.RLIM_INFINITY else min(limit, wanted) for limit in (soft, hard))
+    if allowed < possible:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+            return possible
+    return allowed
 
 
 def require_loopback(address: Address) -> None:

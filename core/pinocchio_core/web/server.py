@@ -1,5 +1,6 @@
 """Serving an app with waitress until told to stop, then finishing what runs."""
 
+import errno
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ from waitress.server import TcpWSGIServer
 from pinocchio_core.domain import limits
 from pinocchio_core.web import at_once
 from pinocchio_core.web.connections import Channel
-from pinocchio_core.web.listening import BACKLOG
+from pinocchio_core.web.listening import BACKLOG, CONNECTIONS
 from pinocchio_core.web.loop import Loop
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.threads import Threads
@@ -22,6 +23,10 @@ _GRACE_S = 0.1
 """How long a request that is on its way in when a stop is asked for may take to arrive."""
 DRAIN_S = 15
 """How long requests that run or wait may take after a stop was asked for."""
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_REST_S = 0.5
+"""How long nothing is accepted once the system had no room for a connection."""
+_COMPLAIN_EVERY_S = 60
 
 
 class _Listener(TcpWSGIServer):
@@ -32,7 +37,27 @@ class _Listener(TcpWSGIServer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._trigger_lock = threading.RLock()
         self._deaf = False
+        self._rests_until = 0.0
+        self._complains_from = 0.0
         super().__init__(*args, **kwargs)
+
+    def readable(self) -> bool:
+        """Whether the loop is to tell of connections that wait to be accepted."""
+        return bool(super().readable()) and time.monotonic() >= self._rests_until
+
+    def accept(self) -> Any:
+        """Take up a connection; where the system has no room for one, all go on waiting, and the loop rests."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            now = time.monotonic()
+            self._rests_until = now + _REST_S
+            if now >= self._complains_from:
+                self._complains_from = now + _COMPLAIN_EVERY_S
+                self.logger.warning("cannot accept connections for now: %s; those that come wait", error.strerror)
+            return None
 
     def add_task(self, channel: Channel) -> None:
         """Have the first request of a connection answered, that was just read: by the loop itself, or a thread."""
@@ -84,13 +109,19 @@ class Server:
     """A WSGI app behind listening sockets."""
 
     def __init__(
-        self, app: Any, sockets: list[socket.socket], *, threads: int, rule: at_once.Rule = at_once.nothing
+        self,
+        app: Any,
+        sockets: list[socket.socket],
+        *,
+        threads: int,
+        rule: at_once.Rule = at_once.nothing,
+        connections: int = CONNECTIONS,
     ) -> None:
-        """`rule` says what the loop answers itself."""
+        """`rule` says what the loop answers itself; more than so many `connections` wait to be accepted."""
         adjustments = _Adjustments(
             sockets=sockets,
             threads=threads,
-            connection_limit=1000,
+            connection_limit=connections,
             backlog=BACKLOG,
             channel_timeout=20,
             cleanup_interval=1,
