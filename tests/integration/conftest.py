@@ -60,17 +60,17 @@ def _opened(path, *plugins):
 def running():
     """`with running(app) as server:`, a WSGI app on a `port` and a `thread` of its own.
 
-    `send_bytes` is about how much the system takes of an answer before the client reads.
+    `send_bytes` is about how much the system takes of an answer before the client reads; `options` are the server's.
     """
     return _running
 
 
 @contextmanager
-def _running(app, threads=2, rule=at_once.nothing, send_bytes=None):
+def _running(app, threads=2, rule=at_once.nothing, send_bytes=None, **options):
     sockets = bind(Address(host="127.0.0.1", port=0))
     if send_bytes:
         sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
-    server = Server(app, sockets, threads=threads, rule=rule)
+    server = Server(app, sockets, threads=threads, rule=rule, **options)
     server.port = sockets[0].getsockname()[1]
     server.thread = threading.Thread(target=server.run)
     server.thread.start()

@@ -5,10 +5,14 @@
 - A client that goes while its answer is made is not noticed; here it is, once somebody has asked whether it is there.
 - After each answer a byte through a pipe wakes the loop, to listen to the client again; here it has gone on listening,
   and is woken where it has something to do.
+- A client that reads nothing of its answers holds a thread for ever; here it is cut off after a while.
 - Every request goes to a thread; here the loop answers short ones itself (`at_once`).
 """
 
+import fcntl
 import socket
+import sys
+import termios
 import time
 from contextlib import suppress
 from typing import Any
@@ -48,6 +52,11 @@ class Channel(HTTPChannel):
     """Whether the request that was just read is answered by the loop."""
     _lingering_until: float | None = None
     _lingered_bytes = 0
+    _flushes = 0
+    """How often the system took bytes that waited."""
+    _standing: tuple[int, int] | None = None
+    """What was the same since `_standing_since`: the flushes, and how many bytes the system held."""
+    _standing_since = 0.0
 
     def readable(self) -> bool:
         """Whether the loop is to tell of bytes of the client, now that it is about to wait.
@@ -228,7 +237,26 @@ class Channel(HTTPChannel):
 
     def _flush_some(self, do_close: bool = True) -> bool:  # noqa: FBT002  as waitress has it
         with self.outbuf_lock:  # waitress's loop does without, and would send again what a thread is just sending
-            return bool(super()._flush_some(do_close=do_close))
+            flushed = bool(super()._flush_some(do_close=do_close))
+            self._flushes += flushed
+            return flushed
+
+    def takes_nothing(self, now: float, for_s: float) -> bool:
+        """Whether the client took nothing for so long of the bytes that wait for it; asked every second while some do.
+
+        The system takes bytes again only after the client has read a good deal of those before. So what it still holds
+        is looked at too: of one that reads slowly it becomes less and less.
+        """
+        standing = (self._flushes, _held_by_system(self.socket))
+        if standing != self._standing:
+            self._standing, self._standing_since = standing, now
+        return now >= self._standing_since + for_s
+
+    def cut_off(self) -> None:
+        """Let go of a client; the loop then closes the connection as it does when one has gone."""
+        self.linger = False
+        with suppress(OSError, AttributeError):  # a thread may just have closed it
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def outlet_closed(self) -> None:
         """The answer that went on without its task has ended, and with it the connection.
@@ -260,3 +288,10 @@ class Channel(HTTPChannel):
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             super().handle_close()
+
+
+def _held_by_system(connection: socket.socket) -> int:
+    """How many bytes were sent and did not arrive yet; 0 where the system does not say, or it was just closed."""
+    with suppress(OSError, TypeError, ValueError):
+        return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0

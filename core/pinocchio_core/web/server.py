@@ -89,10 +89,21 @@ class _Listener(TcpWSGIServer):
             self._deaf = True
 
     def maintenance(self, now: float) -> None:
-        """What is done every second."""
-        super().maintenance(now)
-        for outlet in self.outlets():
-            outlet.keep_alive()
+        """What is done every second: end connections that are idle, or whose clients take nothing of their answers.
+
+        Streams are kept alive; how far a client may be behind there is their own affair.
+        """
+        patience_s = self.adj.channel_timeout
+        for channel in list(self.active_channels.values()):
+            outlet = channel.outlet
+            if outlet is not None:
+                outlet.keep_alive()
+            elif channel.total_outbufs_len:
+                if channel.takes_nothing(time.monotonic(), patience_s):
+                    self.logger.info("a client took nothing of its answer for %d s", patience_s)
+                    channel.cut_off()
+            elif not channel.requests and channel.last_activity < now - patience_s:
+                channel.will_close = True
 
     def outlets(self) -> list[ChannelOutlet]:
         """Those of the answers that go on without a thread of this server."""
@@ -116,14 +127,18 @@ class Server:
         threads: int,
         rule: at_once.Rule = at_once.nothing,
         connections: int = CONNECTIONS,
+        patience_s: int = 20,
     ) -> None:
-        """`rule` says what the loop answers itself; more than so many `connections` wait to be accepted."""
+        """`rule` says what the loop answers itself; more than so many `connections` wait to be accepted.
+
+        Connections are ended that were idle, or whose clients took nothing of an answer, for `patience_s`.
+        """
         adjustments = _Adjustments(
             sockets=sockets,
             threads=threads,
             connection_limit=connections,
             backlog=BACKLOG,
-            channel_timeout=20,
+            channel_timeout=patience_s,
             cleanup_interval=1,
             # ours is the limit that counts; this one only bounds what is read before the app can say so
             max_request_body_size=2 * limits.MAX_BODY_BYTES,
