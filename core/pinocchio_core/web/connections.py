@@ -9,10 +9,7 @@
 - Every request goes to a thread; here the loop answers short ones itself (`at_once`).
 """
 
-import fcntl
 import socket
-import sys
-import termios
 import time
 from contextlib import suppress
 from typing import Any
@@ -25,6 +22,7 @@ from pinocchio_core.web import at_once
 from pinocchio_core.web.outlets import ChannelOutlet
 from pinocchio_core.web.parsing import RequestParser
 from pinocchio_core.web.tasks import Detached, KeepAliveTask, ProblemTask
+from pinocchio_core.web.unread import held_by_system
 
 LINGER_S = 10
 LINGER_BYTES = 128 * 1024 * 1024
@@ -95,9 +93,12 @@ class Channel(HTTPChannel):
                 self._serve_at_once()
 
     def takes_at_once(self, rule: at_once.Rule) -> bool:
-        """Whether the loop, which has just read the first request, answers it itself; notes it if so."""
+        """Whether the loop, which has just read the first request, answers it itself; notes it if so.
+
+        Not while bytes wait for the client: who writes more may have to wait for it, and the loop must not.
+        """
         request = self.requests[0]
-        self._at_once = not request.error and rule(request)
+        self._at_once = not self.total_outbufs_len and not request.error and rule(request)
         return self._at_once
 
     def _serve_at_once(self) -> None:
@@ -247,7 +248,7 @@ class Channel(HTTPChannel):
         The system takes bytes again only after the client has read a good deal of those before. So what it still holds
         is looked at too: of one that reads slowly it becomes less and less.
         """
-        standing = (self._flushes, _held_by_system(self.socket))
+        standing = (self._flushes, held_by_system(self.socket))
         if standing != self._standing:
             self._standing, self._standing_since = standing, now
         return now >= self._standing_since + for_s
@@ -288,10 +289,3 @@ class Channel(HTTPChannel):
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             super().handle_close()
-
-
-def _held_by_system(connection: socket.socket) -> int:
-    """How many bytes were sent and did not arrive yet; 0 where the system does not say, or it was just closed."""
-    with suppress(OSError, TypeError, ValueError):
-        return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    return 0

@@ -62,3 +62,12 @@ def test_a_client_takes_something_when_the_system_has_less_for_it_and_wants_no_m
     until(lambda: client.recv(1024) and not channel.takes_nothing(1020, PATIENCE_S))
     assert channel.total_outbufs_len == waiting
     assert channel.takes_nothing(1040, PATIENCE_S)
+
+
+def test_the_loop_answers_nothing_itself_while_bytes_wait_for_the_client(channel):
+    channel.requests = [channel.parser_class(channel.adj)]
+    assert not channel.takes_at_once(lambda _: True)
+    channel.total_outbufs_len, waiting = 0, channel.total_outbufs_len
+    assert channel.takes_at_once(lambda _: True)
+    channel.total_outbufs_len = waiting
+    channel.requests = []
