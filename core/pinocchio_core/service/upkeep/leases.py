@@ -39,14 +39,22 @@ class Lease:
         with self._store.write():
             if self.taken() or not still():
                 return False
-            self._hold()
+            until_ms = self._write()
+        self._until_ms = until_ms
         return True
 
-    def keep(self) -> None:
-        """Renew it where half of its time is over."""
-        if self._until_ms - self._store.now_ms() < LEASE_MS / 2:
-            with self._store.write():
-                self._hold()
+    def keep(self) -> bool:
+        """Renew it where half of its time is over; False where it is lost, because the fact names us no more.
+
+        A restore into a running server wipes the fact, and another server may take the lease then.
+        """
+        if self._is_ours() and self._until_ms - self._store.now_ms() >= LEASE_MS / 2:
+            return True
+        with self._store.write():
+            ours = self._is_ours()
+            until_ms = self._write() if ours else 0
+        self._until_ms = until_ms
+        return ours
 
     def give_back(self) -> None:
         """Hold it no longer; inside `Store.write`."""
@@ -54,7 +62,12 @@ class Lease:
         if not self.taken():
             self._facts.write(self._name, None, self._store.now_ms())
 
-    def _hold(self) -> None:
+    def _is_ours(self) -> bool:
+        lease = self._facts.read(self._name)
+        return lease is not None and lease["holder"] == self._holder
+
+    def _write(self) -> int:
+        """Write that it is ours; returns until when, which holds once that is committed."""
         now_ms = self._store.now_ms()
-        self._until_ms = now_ms + LEASE_MS
-        self._facts.write(self._name, {"holder": self._holder, "until_ms": self._until_ms}, now_ms)
+        self._facts.write(self._name, {"holder": self._holder, "until_ms": now_ms + LEASE_MS}, now_ms)
+        return now_ms + LEASE_MS

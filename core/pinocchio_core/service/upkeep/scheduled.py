@@ -34,7 +34,7 @@ log = logging.getLogger("pinocchio.backup")
 
 
 class _Stopped(Exception):
-    """The server ends, so the backup is given up."""
+    """The server ends, or another one may be making backups now, so the backup is given up."""
 
 
 class ScheduledBackups:
@@ -134,10 +134,9 @@ class ScheduledBackups:
         return {"at_ms": at_ms, "path": str(destination), "profiles": manifest.profiles}
 
     def _go_on(self) -> None:
-        """While a copy is verified: end where the server does, and keep the lease."""
-        if self._stopping.is_set():
+        """While a copy is verified: end where the server does, and keep the lease or end where it is lost."""
+        if self._stopping.is_set() or not self._lease.keep():
             raise _Stopped
-        self._lease.keep()
 
     def _settle(self, facts: Mapping[str, Any]) -> None:
         """Write what came of it, and give the lease back."""
