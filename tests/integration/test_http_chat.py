@@ -218,6 +218,26 @@ def test_conversations_are_removed_by_number_and_age_but_for_those_that_run(app)
     assert store.history("c1") == []
 
 
+def test_a_turn_that_is_stored_is_answered_also_where_old_conversations_cannot_be_removed(tmp_path, caplog):
+    host = Host(given_plugins((echo, starter_profile)))
+    more = More(retention=Retention(keep=1))
+    program = assemble(host, dsn_of_path(str(tmp_path / "p.db")), default_registry="default", more=more)
+    with closing(program):
+        app, database = TestApp(program), program.conversations.database
+        with database.write():
+            database.run("INSERT INTO conversations (conv_id, created_at_ms, updated_at_ms) VALUES ('old', 0, 0)")
+            database.run("CREATE TABLE filler (data BLOB)")
+            database.run(
+                "CREATE TRIGGER no_room BEFORE DELETE ON conversations"
+                " BEGIN INSERT INTO filler VALUES (zeroblob(10000000)); END"
+            )
+        database.connect().execute("PRAGMA max_page_count = 500")  # room for a turn
+        assert say(app, conv_id="c").status == 200
+        assert [turn["status"] for turn in app.get(f"{CONVERSATIONS}/c").json["turns"]] == ["completed"]
+        assert {each["conv_id"] for each in app.get(CONVERSATIONS).json} == {"c", "old"}
+    assert "old conversations stay for now: store unavailable: the disk is full" in caplog.text
+
+
 def test_the_same_key_gets_the_same_answer_and_another_request_409(app, expect_problem):
     first = say(app, conv_id="c", idempotency_key="k")
     assert say(app, conv_id="c", idempotency_key_header="k").body == first.body

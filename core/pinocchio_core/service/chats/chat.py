@@ -1,6 +1,7 @@
 """The use case of a chat turn: which profile, what it comes to, the chain and the engine, and what is kept of it."""
 
 import hashlib
+import logging
 import math
 import os
 import secrets
@@ -57,6 +58,8 @@ ABANDONED_MS: Final = 15 * 60 * 1000
 _LOOK_S: Final = 0.05
 PRUNE_EVERY_S: Final = 60.0
 """How often to look for conversations that are not to be kept any longer, after a turn."""
+
+log = logging.getLogger("pinocchio.chat")
 
 
 class ChatService:
@@ -182,7 +185,10 @@ class ChatService:
         if self._rules.retention == FOR_EVER or time.monotonic() < self._pruned_at + PRUNE_EVERY_S:
             return
         self._pruned_at = time.monotonic()
-        self.conversations.prune(self._rules.retention)
+        try:
+            self.conversations.prune(self._rules.retention)
+        except PinocchioError as error:  # the answer is stored, and its client gets it
+            log.warning("old conversations stay for now: %s", error)
 
     def _chosen(self, where: ChatTarget, request: ChatRequest) -> Choice:
         registry = where.target.registry_slug(request.registry, self._resolving.default_registry)
