@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -228,6 +229,26 @@ def test_a_stop_waits_for_none_that_hangs_and_counts_it_as_no_failure(tmp_path):
         with telling(tmp_path / "p.db", hook) as app:
             assert app.webhooks.states()[0].attempts == 0
             assert told(receiver.wait(1)) == [("a", 1)]
+
+
+def test_a_stop_does_not_wait_for_one_that_is_connecting_and_another_server_goes_on(tmp_path, receiver):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook = endpoint(f"https://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=30)
+        with telling(tmp_path / "p.db", hook) as app:
+            app.post(PROFILES, {"slug": "a"})
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(1 << 16)  # the greeting of TLS, to which an answer is awaited
+                app.webhooks.stop()
+                connection.settimeout(0)
+                with pytest.raises(BlockingIOError):
+                    connection.recv(1)  # it is awaited still
+                with telling(tmp_path / "p.db", endpoint(receiver.url)):
+                    assert told(receiver.wait(1)) == [("a", 1)]
+                    until(lambda: app.webhooks.states()[0].behind == 0)
+            until(lambda: "webhook-ci" not in {thread.name for thread in threading.enumerate()})
+            state = app.webhooks.states()[0]
+            assert (state.behind, state.attempts) == (0, 0)  # who has the lease no more does not write them
 
 
 def test_one_that_is_nowhere_is_tried_again(tmp_path):

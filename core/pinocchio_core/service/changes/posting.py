@@ -15,11 +15,33 @@ from pinocchio_core.service.changes.endpoints import Endpoint
 
 _ANSWER_BYTES: Final = 64 * 1024
 
-Connection = http.client.HTTPConnection
-
 
 class NotDelivered(Exception):
     """Nobody has acknowledged the message; the text says why and repeats nothing of it."""
+
+
+class Sending:
+    """A message on its way; any thread may `cut_off` it before its time is over."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+        self._ended = threading.Event()
+
+    def connect(self) -> None:
+        """Connect, which may take long; OSError where it was cut off before or meanwhile, so that nothing is sent."""
+        if not self._ended.is_set():
+            self._connection.connect()
+        if self._ended.is_set():
+            raise ConnectionAbortedError
+
+    def cut_off(self) -> None:
+        """End it: at once where it is connected, else once it would be.
+
+        The connection's own limit is for each piece of the answer, and not for all of it.
+        """
+        self._ended.set()
+        with suppress(OSError, AttributeError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def signature(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
@@ -29,11 +51,11 @@ def signature(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> 
 
 
 def post(
-    endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int, begun: Callable[[Connection], None]
+    endpoint: Endpoint, message_id: str, body: bytes, *, timestamp_s: int, begun: Callable[[Sending], None]
 ) -> None:
     """Send a message, and wait until it is acknowledged with a status of 200 to 299.
 
-    `begun` gets the connection, for who may want to `cut_off` before the time is over.
+    `begun` gets it before it connects, for who may want to cut it off.
 
     Raises:
         NotDelivered: it was not, within the endpoint's time.
@@ -47,15 +69,17 @@ def post(
         "webhook-signature": signature(endpoint.secret, message_id, timestamp_s, body),
     }
     parts = urlsplit(endpoint.url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else Connection
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=endpoint.timeout_s)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    begun(connection)
+    sending = Sending(connection)
+    begun(sending)
     late = threading.Event()
-    timer = threading.Timer(endpoint.timeout_s, _end_late, (connection, late))
+    timer = threading.Timer(endpoint.timeout_s, _end_late, (sending, late))
     timer.daemon = True
     timer.start()
     try:
+        sending.connect()
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         answer.read(_ANSWER_BYTES)
@@ -72,12 +96,6 @@ def post(
         raise NotDelivered(f"it answered with status {answer.status}{redirected}")
 
 
-def _end_late(connection: Connection, late: threading.Event) -> None:
+def _end_late(sending: Sending, late: threading.Event) -> None:
     late.set()
-    cut_off(connection)
-
-
-def cut_off(connection: Connection) -> None:
-    """End a request at once: the connection's own limit is for each piece of the answer, and not for all of it."""
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+    sending.cut_off()

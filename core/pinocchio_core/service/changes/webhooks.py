@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from pinocchio_core.errors import HistoryReset, PinocchioError
 from pinocchio_core.service.changes.endpoints import Endpoint
-from pinocchio_core.service.changes.posting import Connection, NotDelivered, cut_off, post
+from pinocchio_core.service.changes.posting import NotDelivered, Sending, post
 from pinocchio_core.service.upkeep.leases import Lease
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.cursors import WebhookCursor, WebhookCursors
@@ -32,6 +32,8 @@ LOOK_S: Final = 0.2
 _PAGE: Final = 100
 _KEEP_EVERY_S: Final = 1.0
 """How much is told again, at most, where a server dies."""
+_END_S: Final = 1.0
+"""How long a stop waits for threads: one that cannot be cut off, because it is connecting, sends nothing any more."""
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 3600.0
 
@@ -62,7 +64,7 @@ class Webhooks:
         self._cursors = WebhookCursors(store.database)
         self._lease = Lease(store, WEBHOOK_LEASE)
         self._stopping = threading.Event()
-        self._sending: dict[str, Connection] = {}
+        self._sending: dict[str, Sending] = {}
         self.posts: Counter[tuple[str, str]] = Counter()
         """What this process has sent, by name and result."""
         self._threads = [threading.Thread(target=self._run, args=(self._hold,), name="webhooks", daemon=True)]
@@ -86,11 +88,12 @@ class Webhooks:
     def stop(self) -> None:
         """End, and let another server go on; what was not acknowledged yet is sent again."""
         self._stopping.set()
-        for connection in list(self._sending.values()):
-            cut_off(connection)
+        for sending in list(self._sending.values()):
+            sending.cut_off()
+        deadline = time.monotonic() + _END_S
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join()
+                thread.join(max(0.0, deadline - time.monotonic()))
         if self._lease.left_ms():
             with self._store.write():
                 self._lease.give_back()
@@ -124,7 +127,8 @@ class Webhooks:
             try:
                 busy = work(*arguments)
             except PinocchioError as error:
-                log.warning("webhooks have to wait: %s", error)
+                if not self._stopping.is_set():
+                    log.warning("webhooks have to wait: %s", error)
                 self._stopping.wait(1)
             except Exception:  # the others go on, and the next attempt may go well
                 log.exception("telling webhooks failed")
@@ -137,7 +141,7 @@ class Webhooks:
         if self._lease.left_ms():
             self._lease.keep()
         elif not self._lease.taken():
-            self._lease.take()
+            self._lease.take(lambda: not self._stopping.is_set())
         return False
 
     def _turn(self, endpoint: Endpoint) -> bool:
@@ -186,9 +190,8 @@ class Webhooks:
         kind, at, data = message
         now_ms = self._store.now_ms()
         body = msgspec.json.encode({"type": kind, "timestamp": _rfc3339(now_ms), "cursor": str(at), "data": data})
-        begun = partial(self._sending.__setitem__, endpoint.name)
         try:
-            post(endpoint, f"{kind}-{at}", body, timestamp_s=now_ms // 1000, begun=begun)
+            post(endpoint, f"{kind}-{at}", body, timestamp_s=now_ms // 1000, begun=partial(self._begun, endpoint.name))
         except NotDelivered as error:
             state = cursor if place == cursor.place else WebhookCursor(place=place)
             if not self._stopping.is_set():
@@ -198,6 +201,11 @@ class Webhooks:
             return False
         self.posts[endpoint.name, "delivered"] += 1
         return True
+
+    def _begun(self, name: str, sending: Sending) -> None:
+        self._sending[name] = sending
+        if self._stopping.is_set():
+            sending.cut_off()  # a stop may have looked before it was there
 
     def _after_failure(self, endpoint: Endpoint, before: WebhookCursor, reason: str) -> WebhookCursor:
         now_ms = self._store.now_ms()
@@ -218,8 +226,10 @@ class Webhooks:
         )
 
     def _keep(self, endpoint: Endpoint, cursor: WebhookCursor) -> None:
+        """Write how far it was told, unless another server may have gone on from there."""
         with self._store.write():
-            self._cursors.write(endpoint.name, cursor)
+            if self._lease.left_ms():
+                self._cursors.write(endpoint.name, cursor)
 
 
 def _rfc3339(at_ms: int) -> str:
