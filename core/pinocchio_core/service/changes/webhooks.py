@@ -95,8 +95,11 @@ class Webhooks:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
         if self._lease.left_ms():
-            with self._store.write():
-                self._lease.give_back()
+            try:
+                with self._store.write():
+                    self._lease.give_back()
+            except PinocchioError as error:
+                log.warning("another server tells webhooks only after a minute: %s", error)
 
     def states(self) -> list[WebhookState]:
         """How each of them fares, whichever server tells it; StoreUnavailable where the database cannot say."""
