@@ -92,41 +92,26 @@ class Program(Struct, frozen=True, kw_only=True):
     app: App
     host: Host
     store: Store
-    keeper: Keeper
     health: RowHealth
-    backups: "ScheduledBackups | None"
     follower: Follower
     webhooks: "Webhooks | None"
     conversations: ConversationStore
-    admission: Admission
     sources: "ProfileSources | None"
     tokens: "TokenFile | None"
     """`None` where everybody is let in."""
-    presence: Presence | None
-    """Tells others that this process has the database file open for writing."""
     created: bool
     """Whether the database is new."""
     notices: Sequence[str]
     """What was repaired while opening it, and who else can get at it."""
+    closing: ExitStack
+    """What ends it: each thing when those that were begun after it have ended."""
 
     def close(self) -> None:
-        """Let turns whose clients have gone end, tell the plugins, then close the databases."""
-        if not self.admission.wait_until_empty(_TURNS_END_S):
-            log.warning("chat turns still run, %d; they will count as failed", self.admission.running_or_waiting)
-        self.host.shutdown()
-        self.follower.stop()
-        if self.webhooks:
-            self.webhooks.stop()
-        if self.backups:
-            self.backups.stop()
-        self.health.stop()
-        self.keeper.stop()
-        if self.sources:
-            self.sources.stop()
-        self.conversations.close()
-        self.store.close()
-        if self.presence:
-            self.presence.close()
+        """Let turns whose clients have gone end, stop threads, tell the plugins, then close the databases.
+
+        All of it is done whatever fails of it.
+        """
+        self.closing.close()
 
 
 @cache
@@ -159,15 +144,18 @@ def assemble(
         host.require_sound()
     opened = open_database(dsn)
     presence = _presence(opened.database)
-    with ExitStack() as undo:
-        undo.callback(opened.database.close)
+    with ExitStack() as closing:
         if presence:
-            undo.callback(presence.close)
+            closing.callback(presence.close)
+        closing.callback(opened.database.close)
         store, sources = _with_sources(opened.database, host, more.sources)
         if sources:
-            undo.callback(sources.stop)
+            closing.callback(sources.stop)
         fill(store, host, registry=default_registry, strict=strict)
         turns = more.turns or _turns_beside(dsn, keeps=not opened.database.read_only)
+        conversations = open_conversations(turns, clock=store.now_ms)
+        closing.callback(conversations.close)
+        closing.callback(host.shutdown)
         host.startup(
             StartupInfo(
                 version=version(),
@@ -178,8 +166,6 @@ def assemble(
         )
         if strict:
             host.require_sound()
-        conversations = open_conversations(turns, clock=store.now_ms)
-        undo.callback(conversations.close)
         health = RowHealth(store, Validation(host))
         webhooks = _webhooks(store, more.webhooks)
         parts = Parts(
@@ -206,36 +192,34 @@ def assemble(
         app = create_app(
             parts, default_registry=default_registry, version=version(), root=root, access_log=more.access_log
         )
-        undo.pop_all()
-    backups = [more.schedule.folder] if more.schedule else []
-    notices = (*opened.notices, *(loose_permissions(dsn.path, *backups) if dsn.path else ()))
-    keeper = Keeper(opened.database)
-    keeper.start()
-    health.start()
-    if sources:
-        sources.start()
-    parts.follower.start()
-    if parts.webhooks:
-        parts.webhooks.start()
-    if parts.backups:
-        parts.backups.start()
-    return Program(
-        app=app,
-        host=host,
-        store=store,
-        keeper=keeper,
-        health=health,
-        backups=parts.backups,
-        follower=parts.follower,
-        webhooks=parts.webhooks,
-        conversations=parts.conversations,
-        admission=parts.turns.admission,
-        sources=sources,
-        tokens=tokens,
-        presence=presence,
-        created=opened.created,
-        notices=notices,
-    )
+        backups = [more.schedule.folder] if more.schedule else []
+        notices = (*opened.notices, *(loose_permissions(dsn.path, *backups) if dsn.path else ()))
+        for each in (Keeper(opened.database), health, parts.backups, webhooks, parts.follower):
+            if each:
+                closing.callback(each.stop)
+                each.start()
+        if sources:
+            sources.start()
+        closing.callback(_end_turns, parts.turns.admission)
+        return Program(
+            app=app,
+            host=host,
+            store=store,
+            health=health,
+            follower=parts.follower,
+            webhooks=webhooks,
+            conversations=conversations,
+            sources=sources,
+            tokens=tokens,
+            created=opened.created,
+            notices=notices,
+            closing=closing.pop_all(),
+        )
+
+
+def _end_turns(admission: Admission) -> None:
+    if not admission.wait_until_empty(_TURNS_END_S):
+        log.warning("chat turns still run, %d; they will count as failed", admission.running_or_waiting)
 
 
 def _with_sources(database: Database, host: Host, paths: Sequence[Path]) -> "tuple[Store, ProfileSources | None]":
