@@ -2,7 +2,11 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 
 import pytest
@@ -444,6 +448,58 @@ def test_a_turn_that_was_left_running_by_this_server_is_no_obstacle(app):
         store.database.run("UPDATE turns SET status = 'running'")
     assert say(app, conv_id="c").status == 200
     assert [turn["status"] for turn in app.get(f"{CONVERSATIONS}/c").json["turns"]] == ["failed", "completed"]
+
+
+def test_a_turn_is_no_obstacle_where_some_process_has_the_id_that_its_dead_server_had(app):
+    say(app, conv_id="c")
+    store = app.program.conversations
+    with store.database.write():  # as an older version wrote it
+        store.database.run("UPDATE turns SET status = 'running', server_process = ?", (os.getppid(),))
+    assert say(app, conv_id="c").status == 200
+    assert [turn["status"] for turn in app.get(f"{CONVERSATIONS}/c").json["turns"]] == ["failed", "completed"]
+
+
+RUNS_A_TURN = """
+import pathlib, sys
+from pinocchio_core.store.layouts.conversations import open_conversations
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+
+store = open_conversations(dsn_of_path(sys.argv[1]), clock=lambda: 0)
+mark = f"UPDATE turns SET status = 'running', server_process = {store.living.number}"
+with store.database.write():
+    store.database.run(mark)
+print("runs", flush=True)
+sys.stdin.readline()
+with store.database.write():
+    store.database.run("UPDATE turns SET status = 'cancelled' WHERE status = 'running' AND number = 1")
+print("ended", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), [(True, "cancelled"), (False, "failed")], ids=["ends", "is killed"])
+def test_a_turn_waits_for_that_of_another_process_until_it_ends_or_dies(app, ends, status):
+    say(app, conv_id="c")
+    path = app.program.conversations.database.dsn.path
+    command = [sys.executable, "-c", RUNS_A_TURN, str(path)]
+    with (
+        ThreadPoolExecutor(1) as client,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other,
+    ):
+        try:
+            assert other.stdout.readline() == "runs\n"
+            waiting = client.submit(say, app, conv_id="c")
+            assert wait([waiting], timeout=0.2).not_done
+            if ends:
+                other.stdin.write("\n")
+                other.stdin.flush()
+                assert other.stdout.readline() == "ended\n"
+        finally:
+            if not ends:
+                other.kill()
+            assert waiting.result(60).status == 200
+            other.kill()
+    assert [turn["status"] for turn in app.get(f"{CONVERSATIONS}/c").json["turns"]] == [status, "completed"]
 
 
 # events

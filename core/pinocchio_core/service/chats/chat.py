@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import math
-import os
 import secrets
 import time
 from functools import partial
@@ -40,7 +39,6 @@ from pinocchio_core.service.checking.requests import ChatRequest
 from pinocchio_core.service.checking.targets import Target, opened
 from pinocchio_core.service.defaults import Choice, DefaultService
 from pinocchio_core.service.resolving import ResolveService, overrides_of
-from pinocchio_core.store.sqlite.presence import runs
 from pinocchio_core.store.tables.conversations import (
     CANCELLED,
     COMPLETED,
@@ -54,7 +52,7 @@ from pinocchio_core.store.tables.conversations import (
 
 MISSING_PROMPT: Final = "missing prompt"
 ABANDONED_MS: Final = 15 * 60 * 1000
-"""A turn that began so long ago and did not end is nobody's, whatever process has the number of its server now."""
+"""A turn that began so long ago and did not end is nobody's, also where its server lives: it could not be written."""
 _LOOK_S: Final = 0.05
 PRUNE_EVERY_S: Final = 60.0
 """How often to look for conversations that are not to be kept any longer, after a turn."""
@@ -226,9 +224,9 @@ class ChatService:
 
     def _abandoned(self, running: StoredTurn) -> bool:
         """Whether nobody runs that turn any more; it then counts as failed. Inside `Database.write`."""
-        age_ms, process = self.conversations.now_ms() - running.started_at_ms, running.server_process
-        if 0 <= age_ms < ABANDONED_MS and process != os.getpid() and runs(process):  # in this one it would be before us
-            return False
+        age_ms = self.conversations.now_ms() - running.started_at_ms
+        if 0 <= age_ms < ABANDONED_MS and self.conversations.living.another(running.server_process):
+            return False  # in this one it would be before us
         self.conversations.give_up(running)
         return True
 
@@ -247,7 +245,7 @@ class ChatService:
             profile_version=resolved.version,
             runtime_fingerprint=resolved.fingerprint,
             plugins_json=self._plugins,
-            server_process=os.getpid(),
+            server_process=self.conversations.living.number,
             started_at_ms=self.conversations.now_ms(),
             blocks_json=blocks_json([Block(kind=BlockKind.USER, text=ready.prompt)]),
         )

@@ -1,6 +1,7 @@
 """The layout of the database of conversations, made or brought up to date when it is opened."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from msgspec import structs
@@ -11,6 +12,7 @@ from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.sqlite.files import create_file, real_path, require_plain_file
 from pinocchio_core.store.sqlite.library import connected
+from pinocchio_core.store.sqlite.living import Living
 from pinocchio_core.store.tables.conversations import ConversationStore
 
 APPLICATION_ID: Final = 0x50494E54
@@ -71,10 +73,11 @@ def open_conversations(dsn: Dsn, *, clock: Callable[[], int]) -> ConversationSto
         _require_ours(database)
         _bring_up_to_date(database)
         database.keep_watch()
+        living = _living(dsn.path)
     except BaseException:
         database.close()
         raise
-    return ConversationStore(database, clock=clock)
+    return ConversationStore(database, living, clock=clock)
 
 
 def _require_ours(database: Database) -> None:
@@ -118,6 +121,16 @@ def _columns_of_newest() -> set[tuple[str, str]]:
 def _columns(database: Database) -> set[tuple[str, str]]:
     """The columns of every table, each with the name of the table."""
     return {(table, column) for table, column in database.rows(_COLUMNS)}
+
+
+def _living(path: Path | None) -> Living:
+    """After opening, so that a refused file leaves nothing beside it."""
+    try:
+        return Living(path)
+    except OSError as error:
+        raise DatabaseRefused(
+            f"cannot lock a file beside {path}: {error.strerror}", next_step="name another file with --turns-db"
+        ) from error
 
 
 def _bring_up_to_date(database: Database) -> None:

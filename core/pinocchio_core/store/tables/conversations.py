@@ -12,6 +12,7 @@ from msgspec import Struct
 from pinocchio_core.domain.turns import Block, BlockKind
 from pinocchio_core.errors import ConversationNotFound
 from pinocchio_core.store.sqlite.database import Database
+from pinocchio_core.store.sqlite.living import Living
 
 RUNNING, COMPLETED, FAILED, CANCELLED = "running", "completed", "failed", "cancelled"
 
@@ -61,7 +62,7 @@ class StoredTurn(Struct, frozen=True, kw_only=True):
     runtime_fingerprint: str
     plugins_json: str
     server_process: int
-    """The process that runs it."""
+    """The number of the process that runs it, see `Living`; where an older version began it, a process id."""
     started_at_ms: int
     ended_at_ms: int | None = None
     blocks_json: str
@@ -106,9 +107,10 @@ FOR_EVER: Final = Retention()
 class ConversationStore:
     """Reads and writes conversations."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, living: Living, *, clock: Callable[[], int]) -> None:
         """`clock` gives milliseconds since 1970."""
         self.database = database
+        self.living = living
         self.now_ms = clock
 
     def history(self, conv_id: str) -> list[StoredTurn]:
@@ -196,8 +198,9 @@ class ConversationStore:
             return self.database.run(_PRUNE, (oldest, -1 if keep is None else keep))
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; what still runs of this process counts as failed from then on."""
         self.database.close()
+        self.living.close()
 
 
 def blocks_json(blocks: Sequence[Block]) -> str:
