@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -158,3 +159,87 @@ def test_plugin_that_hangs_leaves_half_of_the_threads_to_others(with_slow_plugin
         (tmp_path / "released").touch()
         assert [each.result(60).status for each in running] == [201, 201]
         assert server.request("POST", PROFILES, {"slug": "one-more"}).status == 201
+
+
+# commands, and servers that do not serve yet
+
+WAITS = """
+import pathlib, time
+from pinocchio_core.plugin import *
+
+def wait(name):
+    pathlib.Path(name).touch()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.005)
+
+"""
+HANGS = {
+    "import": "wait('entered')\n",
+    "startup": "@hookimpl\ndef pinocchio_startup(info): wait('entered')\n",
+    "cli": "@hookimpl\ndef pinocchio_cli(commands): wait('entered')\n",
+    "seeds": "@hookimpl\ndef pinocchio_bootstrap_profiles(): wait('entered')\n",
+    "contribution": "@hookimpl\ndef pinocchio_tools(): wait('entered')\n",
+}
+SWALLOWS = "try:\n    wait('first')\nexcept BaseException:\n    pass\nwait('entered')\n"
+
+
+@pytest.fixture
+def started(pinocchio, environment, distribution, tmp_path):
+    """Start a command of `pinocchio` beside a plugin with this source."""
+    processes = []
+
+    def start(source, *arguments):
+        site = distribution(tmp_path / "site", "acme_waits", WAITS + source)
+        process = subprocess.Popen(
+            [pinocchio, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tmp_path, PYTHONPATH=site),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def ends_quietly(process, number):
+    """Send the signal; the process must end for that reason and blame nobody."""
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    return (process.returncode, output) == (128 + number, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("hangs", HANGS)
+def test_signal_while_a_plugin_is_busy_ends_a_start_and_blames_nobody(started, until, tmp_path, hangs, number):
+    process = started(
+        HANGS[hangs], "web-chat", "--plugin-errors=warn", "--addr=127.0.0.1:0", "--profile-registry-db=x.db"
+    )
+    until((tmp_path / "entered").exists)
+
+    assert ends_quietly(process, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_while_a_hook_is_busy_ends_a_migration(serving, started, until, tmp_path, number):
+    with serving(tmp_path):
+        pass
+    process = started(HANGS["startup"], "plugins", "migrate", "--db=data/profiles.db")
+    until((tmp_path / "entered").exists)
+
+    assert ends_quietly(process, number)
+
+
+def test_signal_that_a_plugin_keeps_to_itself_does_not_stop_the_next_one(started, until, tmp_path):
+    process = started(SWALLOWS, "plugins")
+    until((tmp_path / "first").exists)
+    process.send_signal(signal.SIGTERM)
+    until((tmp_path / "entered").exists)
+
+    assert ends_quietly(process, signal.SIGTERM)

@@ -6,11 +6,13 @@ import signal
 import sys
 from collections.abc import Iterator, MutableMapping
 from types import FrameType
+from typing import Any
 
 import click
 
 from pinocchio_core.bootstrap import version
 from pinocchio_core.errors import PinocchioError, StartupError
+from pinocchio_core.host.blame import Ended
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import plugin_selection
 
@@ -26,10 +28,21 @@ built-in ones alone) and PINOCCHIO_BLOCK_PLUGINS (names of plugins).
 
 def build(host: Host) -> click.Group:
     """The command line over these plugins, which may add to it."""
-    group = click.Group("pinocchio", Commands(), help=HELP, context_settings={"max_content_width": 110})
+    group: click.Group = _Program("pinocchio", Commands(), help=HELP, context_settings={"max_content_width": 110})
     group = click.version_option(version(), prog_name="pinocchio")(group)
     host.extend_cli(group)
     return group
+
+
+class _Program(click.Group):
+    """The group of all commands."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an interrupt is no failure of it, which is what click would make of it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Ended(signal.SIGINT) from None
 
 
 class Commands(MutableMapping[str, click.Command]):
@@ -60,8 +73,8 @@ class Commands(MutableMapping[str, click.Command]):
 
 def run(*, garbage: tuple[int, int, int]) -> None:
     """Run the command line of this process; once its commands are known, garbage is looked for at these thresholds."""
-    signal.signal(signal.SIGTERM, _ended)
     try:
+        signal.signal(signal.SIGTERM, _ended)
         host = Host(selection=plugin_selection())
         command = build(host)
         gc.freeze()
@@ -71,12 +84,23 @@ def run(*, garbage: tuple[int, int, int]) -> None:
         _end(error, error.exit_code)
     except PinocchioError as error:
         _end(error, 1)
+    except Ended as ended:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to be cleaned up
+        sys.exit(ended.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 def _ended(number: int, _: FrameType | None) -> None:
-    """End as after an interrupt, so that a command leaves nothing unfinished behind; a server has its own way."""
-    signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(128 + number)
+    """End as after an interrupt, so that a command leaves nothing unfinished behind; a server has its own way.
+
+    Another signal does not disturb that. Where a plugin has kept the first one to itself, the next one counts.
+    """
+    error = sys.exception()
+    while error is not None and not isinstance(error, Ended):
+        error = error.__context__
+    if error is None:
+        raise Ended(number)
 
 
 def _own(command: click.Command) -> click.Command:

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct, field, structs
 
 from pinocchio_core.domain.turns import ToolDefinition
+from pinocchio_core.host.blame import pass_on
 from pinocchio_core.host.catalog import (
     Catalog,
     EngineEntry,
@@ -86,7 +87,8 @@ def contribution_of(plugin: Plugin) -> Contribution | PluginRecord:
             found[kind] = [check(item) for item in returned(plugin, hook, record_type)]
         except Unsound as error:
             return _failed(plugin, f"{hook}: {error}")
-        except (Exception, SystemExit) as error:  # a plugin may raise anything
+        except BaseException as error:  # a plugin may raise anything
+            pass_on(error)
             return _failed(plugin, f"{hook} raised {reason_of(error)}")
     return Contribution(**found)
 

@@ -11,7 +11,9 @@ import click
 from msgspec import structs
 
 from pinocchio_core.domain.profile import Profile
+from pinocchio_core.domain.slugs import printable
 from pinocchio_core.errors import HookFailed, Overloaded, PluginsFailed, Problem
+from pinocchio_core.host.blame import pass_on
 from pinocchio_core.host.catalog import Catalog, Unsound
 from pinocchio_core.host.contributions import Contribution, call, contribution_of, merge, returned
 from pinocchio_core.host.discovery import ALL, Candidate, Selection, installed_plugins
@@ -119,7 +121,8 @@ class Host:
                 seeds = returned(plugin, "pinocchio_bootstrap_profiles", ProfileSeed)
             except Unsound as error:
                 self.fail(plugin.record, str(error))
-            except (Exception, SystemExit) as error:  # a plugin may raise anything
+            except BaseException as error:  # a plugin may raise anything
+                pass_on(error)
                 self.fail(plugin.record, f"pinocchio_bootstrap_profiles raised {reason_of(error)}")
             else:
                 found += [(plugin.record, seed) for seed in seeds]
@@ -141,8 +144,9 @@ class Host:
         for plugin in self._implementing(hook):
             with self._in_request(plugin, hook):
                 try:
-                    problems += returned(plugin, hook, Problem, profile=profile)
-                except (Exception, SystemExit) as error:  # a plugin may raise anything
+                    problems += map(_encodable, returned(plugin, hook, Problem, profile=profile))
+                except BaseException as error:  # a plugin may raise anything
+                    pass_on(error)
                     raise HookFailed(plugin.record.source, hook) from error
         return problems
 
@@ -157,7 +161,8 @@ class Host:
             try:
                 with self._in_request(plugin, _CHANGED):
                     call(plugin, _CHANGED, change=change)
-            except (Exception, SystemExit):  # the change is committed: the request stands
+            except BaseException as error:  # the change is committed: the request stands
+                pass_on(error)
                 log.exception("plugin %s failed in %s", plugin.record.source, _CHANGED)
 
     def shutdown(self) -> None:
@@ -165,7 +170,8 @@ class Host:
         for plugin in self._implementing("pinocchio_shutdown"):
             try:
                 call(plugin, "pinocchio_shutdown")
-            except (Exception, SystemExit):  # at exit, every plugin gets its turn
+            except BaseException as error:  # at exit, every plugin gets its turn
+                pass_on(error)
                 log.exception("plugin %s failed in pinocchio_shutdown", plugin.record.source)
 
     def fail(self, record: PluginRecord, detail: str) -> None:
@@ -185,7 +191,8 @@ class Host:
         for plugin in self._implementing(hook):
             try:
                 call(plugin, hook, **arguments)
-            except (Exception, SystemExit) as error:  # a plugin may raise anything
+            except BaseException as error:  # a plugin may raise anything
+                pass_on(error)
                 log.debug("plugin %s failed in %s", plugin.record.source, hook, exc_info=True)
                 self.fail(plugin.record, f"{hook} raised {reason_of(error)}")
 
@@ -209,3 +216,11 @@ class Host:
                     hook,
                     HOOK_BUDGET_MS,
                 )
+
+
+def _encodable(problem: Problem) -> Problem:
+    """The problem with escapes for what is no text and could not be sent."""
+    try:
+        return Problem(**{name: text and str(text).encode().decode() for name, text in structs.asdict(problem).items()})
+    except UnicodeEncodeError:
+        return Problem(**{name: text and printable(str(text)) for name, text in structs.asdict(problem).items()})

@@ -8,7 +8,9 @@ from typing import Any
 import pluggy
 from msgspec import Struct, structs
 
+from pinocchio_core.domain.slugs import printable
 from pinocchio_core.domain.suggestions import nearest
+from pinocchio_core.host.blame import pass_on
 from pinocchio_core.host.discovery import ALL, Candidate, Selection
 from pinocchio_core.host.records import PluginRecord, PluginStatus
 from pinocchio_core.plugin import hookspecs
@@ -67,16 +69,18 @@ def reason_of(error: BaseException) -> str:
     place = f" (at {frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # what is broken may be the error's own text
+    except BaseException as broken:  # what is broken may be the error's own text
+        pass_on(broken)
         text = "(an error without a text)"
-    return f"{type(error).__name__}: {text}{place}"
+    return printable(f"{type(error).__name__}: {text}{place}")
 
 
 def _load(manager: pluggy.PluginManager, candidate: Candidate, record: PluginRecord) -> Plugin | PluginRecord:
     try:
         target = candidate.load()
         target = target() if inspect.isclass(target) else target
-    except (Exception, SystemExit) as error:  # a plugin may raise anything, and `sys.exit` at import is one way
+    except BaseException as error:  # a plugin may raise anything, and `sys.exit` at import is one way
+        pass_on(error)
         log.debug("plugin %s cannot be imported", record.source, exc_info=True)
         return structs.replace(record, status=PluginStatus.IMPORT_FAILED, detail=reason_of(error))
     try:
@@ -85,7 +89,7 @@ def _load(manager: pluggy.PluginManager, candidate: Candidate, record: PluginRec
         # pluggy leaves a plugin that it refuses registered
         if manager.has_plugin(candidate.name):
             manager.unregister(name=candidate.name)
-        return structs.replace(record, status=PluginStatus.REJECTED, detail=" ".join(str(error).split()))
+        return structs.replace(record, status=PluginStatus.REJECTED, detail=printable(" ".join(str(error).split())))
     calls = {caller.name: caller for caller in manager.get_hookcallers(target) or []}
     fault = _misfit(calls, target)
     if fault:

@@ -1,12 +1,14 @@
 """Hooks of plugins while the program starts, serves and ends: who is told what, and whose fault is whose."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import pytest
 
 from pinocchio_core.domain.profile import OPEN_POLICY
 from pinocchio_core.errors import HookFailed, PluginsFailed
+from pinocchio_core.host.blame import Ended
 from pinocchio_core.host.discovery import Candidate
 from pinocchio_core.host.host import Host
 from pinocchio_core.host.records import PluginStatus
@@ -84,12 +86,54 @@ def test_validate_that_fails_names_the_plugin(hook):
     assert failed.value.__cause__.__traceback__  # for the log, which is written where requests are known
 
 
-def test_validate_that_exits_ends_the_request_and_not_the_thread():
-    def leave(profile):
-        raise SystemExit
+class Own(BaseException):
+    """What a plugin may raise that is no Exception."""
 
-    with pytest.raises(HookFailed):
-        host_of(bad=plugin(validate_profile=leave)).validate(PROFILE)
+
+@pytest.mark.parametrize("error", [SystemExit, Own, KeyboardInterrupt])
+def test_validate_that_exits_ends_the_request_and_not_the_thread(error):
+    def leave(profile):
+        raise error
+
+    host = host_of(bad=plugin(validate_profile=leave))
+    with ThreadPoolExecutor(1) as thread, pytest.raises(HookFailed):
+        thread.submit(host.validate, PROFILE).result()
+
+
+@pytest.mark.parametrize("hook", ["bootstrap_profiles", "startup", "cli"])
+def test_hook_that_raises_what_is_no_exception_fails_its_plugin(hook):
+    def leave():
+        raise Own("mine")
+
+    host = host_of(bad=plugin(**{hook: leave}))
+    host.extend_cli(click.Group())
+    host.seeds()
+    host.startup(INFO)
+
+    assert f"pinocchio_{hook} raised Own: mine" in host.faults[0].detail
+
+
+@pytest.mark.parametrize("ends", [Ended(15), KeyboardInterrupt()])
+def test_signal_is_no_fault_of_the_plugin_that_was_asked(ends):
+    def interrupted():
+        def hook():
+            raise ends
+
+        return hook
+
+    host = host_of(good=plugin(startup=interrupted(), validate_profile=interrupted(), shutdown=interrupted()))
+    for call in (lambda: host.startup(INFO), lambda: host.validate(PROFILE), host.shutdown):
+        with pytest.raises(type(ends)):
+            call()
+    assert host.faults == []
+
+
+def test_problem_that_is_no_text_can_be_told_all_the_same():
+    odd = Problem(field="a", reason="half \ud83d", expected="x")
+
+    (problem,) = host_of(odd=plugin(validate_profile=lambda: [odd])).validate(PROFILE)
+
+    assert problem == Problem(field="a", reason=r"half \ud83d", expected="x")
 
 
 def test_changed_tells_every_plugin_though_one_raises(caplog):

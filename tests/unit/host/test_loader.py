@@ -6,6 +6,7 @@ from types import ModuleType
 import pluggy
 import pytest
 
+from pinocchio_core.host.blame import Ended
 from pinocchio_core.host.discovery import Candidate, Selection
 from pinocchio_core.host.loader import HOOKS, load_plugins
 from pinocchio_core.host.records import PluginStatus
@@ -45,6 +46,10 @@ def refused(target):
     record = outcome_of(lambda: target)
     assert record.status is PluginStatus.REJECTED
     return record.detail
+
+
+class Own(BaseException):
+    """What a plugin may raise that is no Exception."""
 
 
 def raising(error):
@@ -93,6 +98,8 @@ def test_loader_takes_implementations_with_fewer_arguments():
         (ModuleNotFoundError("No module named 'acme_gone'"), "ModuleNotFoundError: No module named 'acme_gone' (at "),
         (RuntimeError("no\nlicence  key"), "RuntimeError: no licence key (at "),
         (SystemExit(3), "SystemExit: 3 (at "),
+        (Own("mine"), "Own: mine (at "),
+        (ValueError("half \ud83d of \x1b[2J"), r"ValueError: half \ud83d of \u001b[2J (at "),
     ],
 )
 def test_loader_attributes_what_is_raised_at_import(error, says):
@@ -101,6 +108,12 @@ def test_loader_attributes_what_is_raised_at_import(error, says):
     assert record.status is PluginStatus.IMPORT_FAILED
     assert record.detail.startswith(says)
     assert __file__ in record.detail
+
+
+@pytest.mark.parametrize("error", [Ended(15), KeyboardInterrupt()])
+def test_loader_attributes_no_signal(error):
+    with pytest.raises(type(error)):
+        load_plugins([candidate(raising(error))])
 
 
 def test_loader_attributes_sys_exit_at_import():

@@ -133,7 +133,7 @@ class ConfigMigration:
                 plain = _plain(made)
                 junk = f"{what} returned {type(made).__name__}, which is no JSON object"
                 outcome.append(junk if plain is None else plain)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  a plugin may raise anything
+            except BaseException as error:  # noqa: BLE001  a plugin may raise anything, and signals come elsewhere
                 outcome.append(f"{what} raised {reason_of(error)}")
 
         thread = threading.Thread(target=call, name=what, daemon=True)

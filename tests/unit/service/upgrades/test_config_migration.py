@@ -87,6 +87,17 @@ def raising(config, from_version):
     raise LookupError("no such thing")
 
 
+class Own(BaseException):
+    """What a plugin may raise that is no Exception."""
+
+
+def leaving(error):
+    def migrate_config(config, from_version):
+        raise error
+
+    return migrate_config
+
+
 @pytest.mark.parametrize(
     ("migrate_config", "says"),
     [
@@ -95,6 +106,9 @@ def raising(config, from_version):
         (lambda config, from_version: [config], "returned list, which is no JSON object"),
         (lambda config, from_version: {"x": object()}, "returned dict, which is no JSON object"),
         (lambda config: config, "raised TypeError"),
+        (leaving(Own("mine")), "migrate_config of shout raised Own: mine"),
+        (leaving(KeyboardInterrupt()), "migrate_config of shout raised KeyboardInterrupt"),
+        (leaving(ValueError("half \ud83d")), r"raised ValueError: half \ud83d"),
     ],
 )
 def test_function_that_fails_changes_nothing(migrate_config, says):
