@@ -38,7 +38,7 @@ class SchemaProblem(Struct, frozen=True):
 def type_name(value: Any) -> str:
     """The JSON type of a decoded value."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return "integer" if float(value).is_integer() else "number"
+        return "integer" if isinstance(value, int) or value.is_integer() else "number"
     return _TYPE_NAMES.get(type(value), type(value).__name__)
 
 
@@ -77,7 +77,10 @@ def value_text(value: Any) -> str:
     """A value for a message, cut."""
     if isinstance(value, str):
         return shown(value)
-    text = msgspec.json.encode(value).decode()
+    try:
+        text = msgspec.json.encode(value).decode()
+    except ValueError:  # Python's bound of digits
+        return "(a number that is too long to be shown)"
     return text if len(text) <= 80 else text[:79] + "…"
 
 

@@ -81,13 +81,9 @@ class CompiledSchema:
         digest = _digest(value)
         if digest in self._sound:
             return []
-        with _bounded():
-            try:
-                errors = list(islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1))
-            except (RecursionError, TooComplex):
-                return [SchemaProblem("", "is too complex to be checked against its schema")]
-            except Unresolvable as error:
-                return [SchemaProblem("", f"its schema has a reference that leads nowhere: {error.ref}")]
+        errors = self._errors(value)
+        if isinstance(errors, str):
+            return [SchemaProblem("", errors)]
         for secret in self.secrets(value) if errors else ():
             for found in errors:
                 around = tuple(found.absolute_path)
@@ -96,6 +92,18 @@ class CompiledSchema:
         if not errors:
             self._sound.add(digest)
         return [problem_of(found) for found in errors]
+
+    def _errors(self, value: Any) -> list[ValidationError] | str:
+        """What the validator finds, or why it cannot be asked."""
+        with _bounded():
+            try:
+                return list(islice(self._validator.iter_errors(value), MAX_PROBLEMS + 1))
+            except (RecursionError, TooComplex):
+                return "is too complex to be checked against its schema"
+            except (OverflowError, ValueError):  # `multipleOf` divides
+                return "has a number that cannot be checked against its schema"
+            except Unresolvable as error:
+                return f"its schema has a reference that leads nowhere: {error.ref}"
 
     @property
     def has_secrets(self) -> bool:

@@ -236,3 +236,20 @@ def test_a_schema_forgets_what_it_saw_before_it_remembers_too_much():
         assert not schema.problems(number)
     assert schema.problems("1")
     assert not schema.problems(0)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "says"),
+    [
+        ({"type": "string"}, 10**400, "expected string, got integer 1000"),
+        ({"type": "string"}, 10**5000, "has a number that cannot be checked against its schema"),
+        ({"const": 1}, 10**5000, "must be 1, got (a number that is too long to be shown)"),
+        ({"multipleOf": 0.5}, 10**400, "has a number that cannot be checked against its schema"),
+        ({"multipleOf": 0.5}, float("nan"), "has a number that cannot be checked against its schema"),
+    ],
+    ids=["long", "longer than Python shows", "the same as a constant", "divided", "no number"],
+)
+def test_numbers_of_any_size_have_a_problem_and_no_exception(schema, value, says):
+    (found,) = problems(schema, value)
+
+    assert found.startswith(says)

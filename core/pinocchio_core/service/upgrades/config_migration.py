@@ -1,7 +1,8 @@
 """Configs of middlewares that are stored for another version of their schema, and what they come to in this one."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from pinocchio_core.domain.slugs import parse_extension_key
 from pinocchio_core.errors import Problem
 from pinocchio_core.host.catalog import Catalog, MiddlewareEntry
 from pinocchio_core.host.loader import reason_of
+from pinocchio_core.service.upgrades.plain import NotJson, plain_object
 
 LIMIT_S: Final = 5.0
 """How long `migrate_config` may take for one config."""
@@ -129,10 +131,11 @@ class ConfigMigration:
 
         def call() -> None:
             try:
-                made: object = definition.migrate_config(config, older.version)  # type: ignore[misc]  # never None here
-                plain = _plain(made)
-                junk = f"{what} returned {type(made).__name__}, which is no JSON object"
-                outcome.append(junk if plain is None else plain)
+                # a copy: what was there before is compared with what comes back
+                made: object = definition.migrate_config(deepcopy(config), older.version)  # type: ignore[misc]  # never None here
+                outcome.append(plain_object(made))
+            except NotJson as error:
+                outcome.append(f"{what} returned {error}")
             except BaseException as error:  # noqa: BLE001  a plugin may raise anything, and signals come elsewhere
                 outcome.append(f"{what} raised {reason_of(error)}")
 
@@ -143,16 +146,6 @@ class ConfigMigration:
             self._hanging.add(definition.name)
             return f"{what} did not return within {self._limit_s:g} s"
         return outcome[0]
-
-
-def _plain(made: object) -> dict[str, Any] | None:
-    """What was returned as plain JSON that nobody else holds, `None` where it is no object of JSON."""
-    if not isinstance(made, Mapping):
-        return None
-    try:
-        return msgspec.json.decode(msgspec.json.encode(dict(made)), type=dict[str, Any])
-    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError, OverflowError):
-        return None
 
 
 def _instances(raw: Raw | None) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Configs under other versions of their schema: what is carried over, and what stops it."""
 
+import math
 import threading
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -91,6 +94,12 @@ class Own(BaseException):
     """What a plugin may raise that is no Exception."""
 
 
+def endless():
+    made = {}
+    made["in"] = made
+    return made
+
+
 def leaving(error):
     def migrate_config(config, from_version):
         raise error
@@ -104,7 +113,15 @@ def leaving(error):
         (raising, "migrate_config of shout raised LookupError: no such thing"),
         (lambda config, from_version: None, "migrate_config of shout returned NoneType, which is no JSON object"),
         (lambda config, from_version: [config], "returned list, which is no JSON object"),
-        (lambda config, from_version: {"x": object()}, "returned dict, which is no JSON object"),
+        (lambda config, from_version: {"x": object()}, "returned object at x, which is no JSON"),
+        (lambda config, from_version: {"x": [b"?"]}, "returned bytes at x[0], which is no JSON"),
+        (lambda config, from_version: {"x": {"!"}}, "returned set at x, which is no JSON"),
+        (lambda config, from_version: {"x": datetime(2026, 1, 1, tzinfo=UTC)}, "returned datetime at x, which"),
+        (lambda config, from_version: {"x": {"y": math.nan}}, "returned nan at x.y, which is no number of JSON"),
+        (lambda config, from_version: {"x": 10**400}, "returned an integer of more than 64 bits at x"),
+        (lambda config, from_version: {1: "x"}, "returned an object with a key that is no text but int"),
+        (lambda config, from_version: {"x": "\ud83d"}, "returned text that is not valid Unicode"),
+        (lambda config, from_version: endless(), "returned an object that is nested too deep, or in itself"),
         (lambda config: config, "raised TypeError"),
         (leaving(Own("mine")), "migrate_config of shout raised Own: mine"),
         (leaving(KeyboardInterrupt()), "migrate_config of shout raised KeyboardInterrupt"),
@@ -148,6 +165,32 @@ def test_function_that_hangs_is_given_up_and_not_asked_again():
     assert "did not return within 0.05 s" in first.failures[0].reason
     assert "was not asked again" in second.failures[0].reason
     assert calls == [{"mark": "!"}]
+
+
+def test_objects_and_lists_of_all_kinds_are_json():
+    def made(config, from_version):
+        return MappingProxyType({"in": MappingProxyType({"list": (1, None, True, 0.5)})})
+
+    found = ConfigMigration(catalog_of(made)).of(profile_of(v1={"default": {}}))
+
+    assert extensions_of(found)["middleware.shout_config@v3"]["instances"] == {
+        "default": {"in": {"list": [1, None, True, 0.5]}}
+    }
+
+
+def test_function_that_changes_its_argument_does_not_hide_what_it_changes():
+    def changing(config, from_version):
+        config["in"]["mark"] += "?"
+        return config
+
+    def making(config, from_version):
+        return {"in": {"mark": config["in"]["mark"] + "?"}}
+
+    profile = profile_of(v1={"default": {"in": {"mark": "!"}}})
+    in_place, anew = (ConfigMigration(catalog_of(each)).of(profile) for each in (changing, making))
+
+    assert in_place.changes == anew.changes
+    assert in_place.changes[-1] | {"path": ""} == {"op": "replace", "path": "", "value": "!?"}
 
 
 def test_empty_object_is_a_config():
