@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from pinocchio_core.bootstrap import assemble
 from pinocchio_core.cli.main import build
-from pinocchio_core.plugin import MiddlewareDefinition, Problem, hookimpl
+from pinocchio_core.plugin import MiddlewareDefinition, Problem, ToolDefinition, hookimpl
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_host
 
@@ -202,8 +202,9 @@ def test_dry_run_says_what_migrate_then_does(database):
     assert [(each["slug"], each["version"]) for each in done] == [("good", 2), ("long", 1)]
 
 
-@pytest.mark.parametrize("dry", [["--dry-run"], []])
-def test_migrate_says_which_profiles_are_read_only_or_refused_by_a_hook(database, dry):
+@pytest.fixture
+def refused(database):
+    """A plugin that likes nothing of its new version, and a database with a profile that is read-only besides."""
     program = assemble(make_host(OLD), dsn_of_path(str(database)), default_registry="default")
     try:
         locked = TestApp(program).patch(f"{PROFILES}/good", {"policy": {"allow_overrides": False, "read_only": True}})
@@ -213,14 +214,88 @@ def test_migrate_says_which_profiles_are_read_only_or_refused_by_a_hook(database
     finally:
         program.close()
     disliked = [Problem(field="slug", reason="is not liked")]
-    picky = plugin(2, V2, renamed, validate=lambda profile: disliked if "@v2" in str(profile.extensions) else ())
+    return plugin(2, V2, renamed, validate=lambda profile: disliked if "@v2" in str(profile.extensions) else ())
 
-    done = json.loads(pinocchio(picky, "migrate", "--db", database, "--json", *dry).stdout)
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_migrate_says_which_profiles_are_read_only_or_refused_by_a_hook(database, refused, dry):
+    done = json.loads(pinocchio(refused, "migrate", "--db", database, "--json", *dry).stdout)
 
     reasons = {each["slug"]: each["problems"][0]["reason"] for each in done}
     assert "is read-only" in reasons["good"]
     assert reasons["loud"] == "is not liked"
     assert [row[0] for row in revisions(database)] == ["good", "long", "bare", "good", "loud"]
+
+
+def test_check_says_what_migrate_would_refuse(database, refused):
+    done = pinocchio(refused, "check", "--db", database, "--json")
+
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["migrated"]) == (1, [])
+    reasons = {each["slug"]: each["problems"][0]["reason"] for each in found["breaks"]}
+    assert "is read-only" in reasons["good"]
+    assert reasons["loud"] == "is not liked"
+    assert all(each["changes"] == [] for each in found["breaks"])
+
+
+class Clock:
+    """A plugin that is not installed any more when the other one is upgraded."""
+
+    @hookimpl
+    def pinocchio_tools(self):
+        yield ToolDefinition("clock", description="", arguments_schema={}, call=lambda arguments: "now")
+
+
+def test_check_and_migrate_count_the_same(database):
+    program = assemble(make_host(OLD, Clock()), dsn_of_path(str(database)), default_registry="default")
+    try:
+        runtime = {"middlewares": [{"name": "shout", "config": {"mark": "?"}}], "tools": ["clock"]}
+        assert TestApp(program).post(PROFILES, {"slug": "stale", "runtime": runtime}).status == 201
+    finally:
+        program.close()
+
+    check = json.loads(pinocchio(NEW, "check", "--db", database, "--json").stdout)
+    dry = json.loads(pinocchio(NEW, "migrate", "--db", database, "--dry-run", "--json").stdout)
+
+    carried = [each["slug"] for each in dry if not each["problems"]]
+    assert [each["slug"] for each in check["migrated"]] == carried == ["good", "stale"]
+    assert sorted(each["slug"] for each in check["breaks"]) == ["bare", "long", "stale"]
+
+
+def test_check_tells_plugins_of_the_database_before_it_asks_them(database):
+    told = []
+
+    class Told:
+        @hookimpl
+        def pinocchio_startup(self, info):
+            told.append(info.database_path)
+
+        @hookimpl
+        def pinocchio_validate_profile(self, profile):
+            assert told == [database]
+            told.append(profile.slug)
+
+        @hookimpl
+        def pinocchio_shutdown(self):
+            told.append("end")
+
+    host = make_host(NEW, Told())
+    CliRunner().invoke(build(host), ["plugins", "check", "--db", str(database)], obj=host)
+
+    assert told == [database, "good", "end"]
+
+
+def test_plugin_that_fails_once_it_knows_of_the_database_is_a_fault(database):
+    class Failing:
+        @hookimpl
+        def pinocchio_startup(self, info):
+            raise OSError("no such drum")
+
+    host = make_host(OLD, Failing())
+    done = CliRunner().invoke(build(host), ["plugins", "check", "--db", str(database)], obj=host)
+
+    assert done.exit_code == 1
+    assert "pinocchio_startup raised OSError: no such drum" in done.stdout
 
 
 def test_migrate_goes_on_from_what_another_program_wrote_meanwhile(database):

@@ -70,8 +70,8 @@ class Environment:
         )
         return [Candidate(name, version, _version_here(name)) for name, version in sorted(found)]
 
-    def look_at(self, databases: Sequence[Path]) -> Preflight:
-        """What the plugins there have against these databases.
+    def look_at(self, main: Path | None, databases: Sequence[Path]) -> Preflight:
+        """What the plugins there have against these databases; they are told of the `main` one.
 
         Raises:
             CandidateFailed: the program does not come to an end with them.
@@ -79,7 +79,7 @@ class Environment:
         answer = self._folder / "answer.json"
         self._run(
             "the program fails with the candidates",
-            *("-m", "pinocchio_core.cli.preflight", str(answer)),
+            *("-m", "pinocchio_core.cli.preflight", str(answer), str(main or "")),
             *map(str, databases),
         )
         try:

@@ -11,6 +11,7 @@ from pinocchio_core.cli.backups import print_json
 from pinocchio_core.cli.candidate import Candidate, Environment
 from pinocchio_core.cli.options import database_options
 from pinocchio_core.cli.plugin_migrate import operation_line
+from pinocchio_core.cli.stores import told
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.preflight import Comparison, Judged, Preflight, compared, looked_at
@@ -46,14 +47,15 @@ def check(host: Host, /, sources: tuple[Path, ...], backups: Path | None, as_jso
     and servers may go on. Exit status: 0 where all is well, 1 where something would break or a plugin is at fault,
     2 where the command is wrong.
     """
-    databases = _databases(where, backups)
-    before = looked_at(host, databases)
+    main, databases = _databases(where, backups)
+    with told(host, main):
+        before = looked_at(host, databases)
     candidates: list[Candidate] = []
     if sources:
         with TemporaryDirectory(prefix="pinocchio-check-") as folder:
             environment = Environment(Path(folder))
             candidates = environment.install(sources)
-            after = environment.look_at(databases)
+            after = environment.look_at(main, databases)
         comparison = compared(before, after)
     else:
         after, comparison = before, compared(None, before)
@@ -68,8 +70,11 @@ def check(host: Host, /, sources: tuple[Path, ...], backups: Path | None, as_jso
         click.get_current_context().exit(1)
 
 
-def _databases(where: dict[str, Any], backups: Path | None) -> list[Path]:
-    """The files to look at; none where no database is named and there is none in the usual place."""
+def _databases(where: dict[str, Any], backups: Path | None) -> tuple[Path | None, list[Path]]:
+    """The database that plugins are told of, and all files to look at.
+
+    There is none where no database is named and there is none in the usual place.
+    """
     path = parse_store(where["profile_registry_db"], where["profile_registry_dsn"]).path
     if path is None:
         raise SettingsError("a database in memory has no file", next_step="name a database file")
@@ -77,7 +82,7 @@ def _databases(where: dict[str, Any], backups: Path | None) -> list[Path]:
     found = [path] if named or path.exists() else []
     if backups is not None:
         found += [Path(each.path) for each in list_backups(backups / path.name)]
-    return found
+    return (path if path.exists() else None), found
 
 
 def _document(

@@ -4,6 +4,7 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Final
 
 from msgspec import structs
@@ -56,18 +57,23 @@ def plugins_told(host: Host, store: Store, default_registry: str = DEFAULT_REGIS
         StartupError: a plugin is at fault, or fails.
     """
     host.require_sound()
-    path = store.database.dsn.path
-    conversations = None if path is None else conversations_beside(path)
+    with told(host, store.database.dsn.path, default_registry):
+        host.require_sound()
+        yield
+
+
+@contextmanager
+def told(host: Host, path: Path | None, default_registry: str = DEFAULT_REGISTRY) -> Iterator[None]:
+    """As `plugins_told`, of a database at a path or in memory; those that fail are among the host's faults."""
     try:
         host.startup(
             StartupInfo(
                 version=version(),
                 default_registry=default_registry,
                 database_path=path,
-                conversations_path=conversations,
+                conversations_path=None if path is None else conversations_beside(path),
             )
         )
-        host.require_sound()
         yield
     finally:
         host.shutdown()

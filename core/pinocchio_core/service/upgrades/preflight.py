@@ -12,8 +12,7 @@ from pinocchio_core.domain.diffs import Operation
 from pinocchio_core.domain.profile import encode_document
 from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.checking.validation import Validation
-from pinocchio_core.service.upgrades.config_migration import ConfigMigration
+from pinocchio_core.service.upgrades.judging import Judging
 from pinocchio_core.store.copies.documents import StoredDocument, stored_documents
 
 _NOT_MIGRATED: Final = (
@@ -34,7 +33,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     """What is wrong with it, after its migration where there is one."""
     changes: tuple[Operation, ...] = ()
-    """What a migration of its configs does to it."""
+    """What a migration of its configs does to it; empty where that would be refused."""
 
     @property
     def key(self) -> Key:
@@ -81,7 +80,7 @@ class Comparison:
     broken_already: list[Judged]
     """Documents with problems that they have under both."""
     migrated: list[Judged]
-    """Documents that a migration changes, and that are valid afterwards or no worse than before."""
+    """Documents that a migration would change, and that it is not refused for."""
 
     @property
     def sound(self) -> bool:
@@ -90,8 +89,12 @@ class Comparison:
 
 
 def looked_at(host: Host, databases: Iterable[Path]) -> Preflight:
-    """What the plugins of a host have against every document of these databases and backups; nothing is changed."""
-    validation, migration = Validation(host), ConfigMigration(host.catalog)
+    """What the plugins of a host have against every document of these databases and backups; nothing is changed.
+
+    Schemas are asked about what is stored, as a server does, and about what a migration would write all that a write is
+    checked by; so plugins must have been told of the database.
+    """
+    judging = Judging(host)
     looked: list[Looked] = []
     judged: list[Judged] = []
     for path in databases:
@@ -100,7 +103,7 @@ def looked_at(host: Host, databases: Iterable[Path]) -> Preflight:
             for document in stored_documents(path):
                 count = "labelled" if document.label else "profiles"
                 found = structs.replace(found, **{count: getattr(found, count) + 1})
-                one = _judged(path, document, validation, migration)
+                one = _judged(path, document, judging)
                 judged += [one] if one.problems or one.changes else []
         except DatabaseRefused as error:
             found = structs.replace(found, unreadable=str(error))
@@ -126,7 +129,7 @@ def compared(before: Preflight | None, after: Preflight) -> Comparison:
             breaks.append(structs.replace(judged, problems=new))
         elif judged.problems:
             already.append(judged)
-        if judged.changes and not new:
+        if judged.changes:
             migrated.append(judged)
     faults_before = before.faults if before else ()
     return Comparison(
@@ -138,18 +141,19 @@ def compared(before: Preflight | None, after: Preflight) -> Comparison:
     )
 
 
-def _judged(path: Path, document: StoredDocument, validation: Validation, migration: ConfigMigration) -> Judged:
+def _judged(path: Path, document: StoredDocument, judging: Judging) -> Judged:
     row = document.row
     judged = Judged(database=str(path), registry=row.registry, slug=row.slug, version=row.version, label=document.label)
     try:
         profile = row.profile()
     except RowUnreadable as error:
         return structs.replace(judged, problems=(Problem(field="", reason=str(error)),))
-    found = migration.of(profile)
-    problems = [*found.failures, *found.left_behind]
+    plan = judging.plan(row, profile)
+    found, problems = plan.migrated, [*plan.migrated.failures, *plan.migrated.left_behind]
     if found.reason and document.label:
         problems += [Problem(field=paths.join("extensions", key), reason=_NOT_MIGRATED) for key in found.replaced]
-        return structs.replace(judged, problems=(*problems, *validation.stored_problems(row.payload)))
-    payload = encode_document(found.profile) if found.reason else row.payload
-    problems += validation.stored_problems(payload)
-    return structs.replace(judged, problems=tuple(problems), changes=found.changes)
+        return structs.replace(judged, problems=(*problems, *judging.stored_problems(row.payload)))
+    refusals = judging.refusals(row, profile, plan.request) if plan.request else ()
+    carried = bool(plan.request) and not refusals
+    problems += [*refusals, *judging.stored_problems(encode_document(found.profile) if carried else row.payload)]
+    return structs.replace(judged, problems=tuple(problems), changes=found.changes if carried else ())

@@ -2,24 +2,12 @@
 
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Struct, structs
 
 from pinocchio_core.domain.diffs import Operation
-from pinocchio_core.errors import (
-    InvalidRequest,
-    PinocchioError,
-    Problem,
-    ProfileReadOnly,
-    RowUnreadable,
-    VersionConflict,
-)
+from pinocchio_core.errors import PinocchioError, Problem, RowUnreadable, VersionConflict
 from pinocchio_core.host.host import Host
-from pinocchio_core.service.checking.requests import PatchProfile
-from pinocchio_core.service.checking.targets import Target
-from pinocchio_core.service.checking.validation import Validation
-from pinocchio_core.service.upgrades.config_migration import ConfigMigration
-from pinocchio_core.service.writing.drafts import changed
+from pinocchio_core.service.upgrades.judging import Judging, problems_of, target_of
 from pinocchio_core.service.writing.writes import ProfileWrites
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.rows import Author, StoredProfile
@@ -44,8 +32,7 @@ class Upgrading:
 
     def __init__(self, store: Store, host: Host) -> None:
         self._scan = RowScan(store.database)
-        self._validation = Validation(host)
-        self._migration = ConfigMigration(host.catalog)
+        self._judging = Judging(host)
 
     def planned(self) -> Iterator[Upgraded]:
         """What `applied` would do; profiles that are up to date are left out."""
@@ -53,7 +40,9 @@ class Upgrading:
             plan = self._plan(row)
             if plan:
                 upgraded, request = plan
-                yield structs.replace(upgraded, problems=upgraded.problems or self._problems(row, request))
+                yield structs.replace(
+                    upgraded, problems=upgraded.problems or self._judging.refusals(row, row.profile(), request)
+                )
 
     def applied(self, service: ProfileWrites, *, author: Author) -> Iterator[Upgraded]:
         """Carry over what there is, each profile through the ordinary way of a write."""
@@ -76,26 +65,14 @@ class Upgrading:
             profile = row.profile()
         except RowUnreadable:
             return None  # said by `profiles doctor`; there is no config to carry over
-        found = self._migration.of(profile)
+        plan = self._judging.plan(row, profile)
+        found = plan.migrated
         upgraded = Upgraded(registry=row.registry, slug=row.slug, version=row.version, problems=found.failures)
         if upgraded.problems:
             return upgraded, b""
         if not found.reason:
             return None
-        request = msgspec.json.encode({"extensions": found.profile.extensions, "expected_version": row.version})
-        return structs.replace(upgraded, reason=found.reason, changes=found.changes), request
-
-    def _problems(self, row: StoredProfile, request: bytes) -> tuple[Problem, ...]:
-        """What a write of the request would be refused for; nothing is written."""
-        profile = row.profile()
-        if profile.policy.read_only:
-            return _problems_of(ProfileReadOnly(row.registry, row.slug))
-        try:
-            asked = self._validation.request(request, PatchProfile, target=_target(row), stored=lambda _: profile)
-            self._validation.change(changed(profile, asked, self._validation.catalog), profile)
-        except PinocchioError as error:
-            return _problems_of(error)
-        return ()
+        return structs.replace(upgraded, reason=found.reason, changes=found.changes), plan.request
 
     def _applied(self, row: StoredProfile, service: ProfileWrites, author: Author) -> Upgraded | None:
         found: StoredProfile | None = row
@@ -106,20 +83,12 @@ class Upgrading:
             upgraded, request = plan
             try:
                 outcome = service.write(
-                    "update", _target(row), request, author=structs.replace(author, reason=upgraded.reason)
+                    "update", target_of(row), request, author=structs.replace(author, reason=upgraded.reason)
                 )
             except VersionConflict:
                 found = self._scan.profile((row.registry, row.slug))
             except PinocchioError as error:
-                return structs.replace(upgraded, problems=_problems_of(error))
+                return structs.replace(upgraded, problems=problems_of(error))
             else:
                 return structs.replace(upgraded, version=outcome.version)
         return None
-
-
-def _target(row: StoredProfile) -> Target:
-    return Target(slug=row.slug, registry=row.registry)
-
-
-def _problems_of(error: PinocchioError) -> tuple[Problem, ...]:
-    return error.problems if isinstance(error, InvalidRequest) else (Problem(field="", reason=str(error)),)
