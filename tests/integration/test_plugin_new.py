@@ -105,6 +105,33 @@ def test_folder_that_cannot_be_made_is_one_clear_message(tmp_path):
     assert (done.exit_code, "Not a directory" in done.output) == (2, True)
 
 
+def test_folders_around_one_that_cannot_be_made_are_not_left(tmp_path):
+    (tmp_path / "there").mkdir()
+
+    done = new("acme-shout", "--directory", tmp_path / "there" / "a" / "b" / ("x" * 300))
+
+    assert (done.exit_code, "File name too long" in done.output) == (2, True)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+def test_disk_that_is_full_is_one_clear_message_and_leaves_nothing(tmp_path, pinocchio, environment):
+    command = f"ulimit -f 0; exec {pinocchio} plugins new acme-shout --directory a/b"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    first, second = done.stderr.splitlines()
+    assert (done.returncode, first) == (1, "pinocchio: a/b cannot be written: File too large")
+    assert "nothing was left behind" in second
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -120,6 +147,11 @@ def test_folder_that_cannot_be_made_is_one_clear_message(tmp_path):
         ("json", "a word or a module of Python"),
         ("falcon", "is installed already"),
         ("pinocchio-core", "is installed already"),
+        ("pinocchio-webchat", "pinocchio-webchat is the name of another distribution"),
+        ("pinocchio_webchat", "pinocchio-webchat is the name of another distribution"),
+        ("pyyaml", "pyyaml is the name of another distribution"),
+        ("pytest", "a package pytest is installed already"),
+        ("tox", "tox is the name of another distribution"),
         ("agentmode", "is that of a plugin of given"),
         ("echo", "is that of a plugin of given"),
     ],

@@ -23,6 +23,9 @@ KINDS: Final = {
 }
 """What a package may begin with, and what it then is."""
 
+RESERVED: Final = frozenset({BUILT_IN, "pytest", "tox"})
+"""Distributions that a package needs or is made with, whether they are installed here or not."""
+
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9]|[-_](?=[a-z0-9])){0,56}")
 _TEMPLATES: Final = files("pinocchio_core.cli") / "templates"
 
@@ -42,6 +45,8 @@ class Blueprint:
             raise ValueError(f"{self.package} is a word or a module of Python; put a name before it, as in acme-shout")
         if importlib.util.find_spec(self.package) is not None:
             raise ValueError(f"a package {self.package} is installed already; choose another name")
+        if normalised(self.name) in RESERVED | _distributions():
+            raise ValueError(f"{normalised(self.name)} is the name of another distribution; choose another name")
 
     @property
     def package(self) -> str:
@@ -71,6 +76,17 @@ class Blueprint:
             requirement=requirement(),
             source=source_of(_origin()),
         )
+
+
+def normalised(name: str) -> str:
+    """The name of a distribution as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _distributions() -> set[str]:
+    """What is installed; what was removed by halves has no name."""
+    found = (each.metadata["Name"] for each in importlib.metadata.distributions())
+    return {normalised(name) for name in found if name}
 
 
 def requirement() -> str:

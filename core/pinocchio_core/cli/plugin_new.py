@@ -1,12 +1,19 @@
 """`pinocchio plugins new`: a package of one's own with one plugin, which passes its tests as it is."""
 
+import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import click
 
 from pinocchio_core.cli.blueprint import KINDS, Blueprint
+from pinocchio_core.errors import StartupError
 from pinocchio_core.host.host import Host
+
+_AGAIN: Final = "make room or choose another folder, and try again; nothing was left behind"
 
 
 @click.command()
@@ -17,8 +24,8 @@ from pinocchio_core.host.host import Host
 def new(host: Host, /, name: str, kind: str, directory: Path | None) -> None:
     """Write a package NAME with a plugin of that name, which passes its own tests; then change it into yours.
 
-    Nothing that is there already is overwritten. Exit status: 0 where it is written, 2 where the name cannot be used
-    or the folder exists.
+    Nothing that is there already is overwritten. Exit status: 0 where it is written, 1 where the disk does not take it,
+    2 where the name cannot be used or the folder exists.
     """
     taken = _owner(host, name)
     if taken:
@@ -28,22 +35,40 @@ def new(host: Host, /, name: str, kind: str, directory: Path | None) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="NAME") from None
     target = directory or Path(name)
-    try:
-        target.mkdir(parents=True)
-    except FileExistsError:
-        raise click.BadParameter(f"{target} exists already", param_hint="--directory") from None
-    except OSError as error:
-        raise click.BadParameter(f"{target}: {error.strerror}", param_hint="--directory") from None
-    try:
+    with _made(target):
         for path, text in blueprint.files().items():
             file = target / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
     click.echo(f"{target}: the package {name} with the {kind} {name}")
     click.echo(f"  → cd {target} && tox")
+
+
+@contextmanager
+def _made(target: Path) -> Iterator[None]:
+    """A new folder for what the block writes; where that fails nothing of it is left, nor of the folders around it."""
+    absent = [each for each in (target, *target.parents) if not os.path.lexists(each)]
+    try:
+        target.mkdir(parents=True)
+    except OSError as error:
+        _remove_empty(absent)
+        exists = isinstance(error, FileExistsError)
+        what = f"{target} exists already" if exists else f"{target}: {error.strerror}"
+        raise click.BadParameter(what, param_hint="--directory") from None
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(target, ignore_errors=True)
+        _remove_empty(absent)
+        if isinstance(error, OSError):
+            raise StartupError(f"{target} cannot be written: {error.strerror}", next_step=_AGAIN) from None
+        raise
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _owner(host: Host, name: str) -> str | None:
