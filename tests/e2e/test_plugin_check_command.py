@@ -1,6 +1,9 @@
 """`pinocchio plugins check --with`: candidates in an environment of their own, over what is installed here."""
 
+import fcntl
 import json
+import signal
+import subprocess
 import zipfile
 
 import pytest
@@ -25,7 +28,7 @@ NEXT = {"properties": {"mode": {"type": "string"}}, "required": ["mode"], "addit
 def wheel(tmp_path):
     """Makes the wheel of a distribution that has one plugin, in a module of its own."""
 
-    def make(text, *, name="pinocchio_agentmode", version="9.0", requires=""):
+    def make(text, *, name="pinocchio_agentmode", version="9.0", requires="", group="pinocchio.plugins"):
         path = tmp_path / f"{name}-{version}-py3-none-any.whl"
         information, module = f"{name}-{version}.dist-info", f"{name}_next"
         files = {
@@ -33,7 +36,7 @@ def wheel(tmp_path):
             f"{module}/plugin.py": text.replace("pinocchio_agentmode_next", module),
             f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
             f"{information}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{information}/entry_points.txt": f"[pinocchio.plugins]\nagentmode = {module}.plugin\n",
+            f"{information}/entry_points.txt": f"[{group}]\nagentmode = {module}.plugin\n",
         }
         record = "".join(f"{file},,\n" for file in [*files, f"{information}/RECORD"])
         with zipfile.ZipFile(path, "w") as archive:
@@ -135,3 +138,140 @@ def test_file_that_is_no_wheel_is_one_clear_message(check, tmp_path):
 
 def test_candidate_that_does_not_exist_is_a_usage_error(check, tmp_path):
     assert check("--with", tmp_path / "none.whl")[0].returncode == 2
+
+
+# folders of sources, built by what stands in them
+
+BACKEND = """
+import fcntl, pathlib, sys, time, zipfile
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    {do}
+    pathlib.Path("build").mkdir()
+    name = "acme-1.0-py3-none-any.whl"
+    files = {{
+        "acme.py": "from pinocchio_core.plugin import hookimpl\\n@hookimpl\\ndef pinocchio_shutdown(): ...\\n",
+        "acme-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: acme\\nVersion: 1.0\\n",
+        "acme-1.0.dist-info/WHEEL":
+            "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        "acme-1.0.dist-info/entry_points.txt": "[pinocchio.plugins]\\nacme = acme\\n",
+    }}
+    record = "".join(f"{{file}},,\\n" for file in [*files, "acme-1.0.dist-info/RECORD"])
+    with zipfile.ZipFile(pathlib.Path(wheel_directory, name), "w") as archive:
+        for file, content in {{**files, "acme-1.0.dist-info/RECORD": record}}.items():
+            archive.writestr(file, content)
+    return name
+
+def hang(marker):
+    with open(marker, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        pathlib.Path(marker + "-held").touch()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            time.sleep(0.005)
+"""
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Makes a folder of sources whose build does something first."""
+
+    def make(do):
+        folder = tmp_path / "sources"
+        folder.mkdir()
+        (folder / "pyproject.toml").write_text(
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        )
+        (folder / "backend.py").write_text(BACKEND.format(do=do))
+        return folder
+
+    return make
+
+
+def test_folder_of_sources_stays_as_it_is(check, sources):
+    folder = sources("pass")
+
+    done, found = check("--with", folder)
+
+    assert (done.returncode, [each["name"] for each in found["candidates"]]) == (0, ["acme"])
+    assert sorted(path.name for path in folder.rglob("*")) == ["backend.py", "pyproject.toml"]
+
+
+def test_reason_of_a_build_that_fails_is_told(check, sources):
+    done, found = check("--with", sources("raise RuntimeError('the drum is missing')"))
+
+    assert (done.returncode, found) == (1, None)
+    first, second = done.stderr.splitlines()
+    assert first.startswith("pinocchio: ")
+    assert first.endswith("RuntimeError: the drum is missing")
+    assert "correct it" in second
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_what_the_check_has_started_and_leaves_nothing(
+    pinocchio, environment, sources, until, tmp_path, number
+):
+    marker, temporary = tmp_path / "marker", tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [pinocchio, "plugins", "check", "--with", sources(f"hang({str(marker)!r})")],
+        cwd=tmp_path,
+        env=environment(tmp_path, TMPDIR=temporary),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    until((tmp_path / "marker-held").exists)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+
+    assert (process.returncode, output) == (128 + number, "")
+    assert list(temporary.iterdir()) == []
+    with marker.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which who builds held to its end
+
+
+@pytest.mark.parametrize(
+    ("blocks", "says"), [(0, "no temporary folder can be made: "), (1, "an environment cannot be made in ")]
+)
+def test_disk_that_is_full_is_one_clear_message(pinocchio, environment, wheel, tmp_path, blocks, says):
+    candidate = wheel(DEFINITION.format(schema=STRICT, version=1, more=""))
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f {blocks}; exec {pinocchio} plugins check --with {candidate}"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    first, second = done.stderr.splitlines()
+    assert (done.returncode, says in first) == (1, True)
+    assert "check again" in second
+
+
+def test_candidate_without_a_plugin_is_named(check, wheel):
+    done, found = check("--with", wheel("", name="acme_other", group="acme.others"))
+
+    assert done.returncode == 0
+    assert found["notes"] == ["acme_other has no plugin: it names none in the entry points pinocchio.plugins"]
+
+
+def test_what_plugins_print_is_no_part_of_a_document(check, run, distribution, tmp_path):
+    noisy = (
+        "from pinocchio_core.plugin import *\nprint('at import')\n"
+        "@hookimpl\ndef pinocchio_startup(info): print('at startup')\n"
+        "@hookimpl\ndef pinocchio_shutdown(): print('at the end')\n"
+    )
+    site = distribution(tmp_path / "site", "acme_noisy", noisy)
+
+    done, found = check(PYTHONPATH=site)
+    migrated = run(
+        tmp_path, "plugins", "migrate", "--db", tmp_path / "data/profiles.db", "--json", "--dry-run", PYTHONPATH=site
+    )
+
+    assert (done.returncode, found["breaks"]) == (0, [])
+    assert json.loads(migrated.stdout) == []
+    for each in (done, migrated):
+        assert each.stderr.split("\n") == ["at import", "at startup", "at the end", ""]

@@ -8,8 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from pinocchio_core.bootstrap import assemble
+from pinocchio_core.cli.candidate import Candidate
 from pinocchio_core.cli.main import build
+from pinocchio_core.cli.plugin_check import _lines
+from pinocchio_core.errors import PluginsFailed
+from pinocchio_core.host.discovery import given_plugins
+from pinocchio_core.host.host import Host
 from pinocchio_core.plugin import MiddlewareDefinition, Problem, ToolDefinition, hookimpl
+from pinocchio_core.service.upgrades.preflight import Preflight, compared
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.testing import TestApp, make_host
 
@@ -156,7 +162,8 @@ def test_check_says_what_it_cannot_read(tmp_path):
     done = pinocchio(OLD, "check", "--db", tmp_path / "x.db")
 
     assert done.exit_code == 1
-    assert "UNREADABLE" in done.stdout
+    assert f"UNREADABLE     {tmp_path / 'x.db'} cannot be read as a database" in done.stdout
+    assert "  → take another backup, or restore one" in done.stdout.splitlines()
 
 
 def test_check_without_a_database_looks_at_the_plugins_alone(tmp_path):
@@ -165,7 +172,71 @@ def test_check_without_a_database_looks_at_the_plugins_alone(tmp_path):
         build(host), ["plugins", "check"], obj=host
     )
 
-    assert (done.exit_code, done.stdout) == (0, "0 break, 0 broken already, 0 migrate\n")
+    assert (done.exit_code, done.stdout.splitlines()) == (
+        0,
+        [
+            f"note           no database is named, and there is none at {tmp_path}/pinocchio/profiles.db",
+            "0 break, 0 broken already, 0 migrate",
+        ],
+    )
+
+
+def test_check_says_where_there_is_no_backup(database, tmp_path):
+    (tmp_path / "none").mkdir()
+
+    done = pinocchio(OLD, "check", "--db", database, "--backups", tmp_path / "none")
+
+    assert done.exit_code == 0
+    assert f"note           there is no backup of profiles.db in {tmp_path / 'none'}" in done.stdout.splitlines()
+
+
+def test_status_and_name_of_a_plugin_do_not_run_together():
+    candidate = Candidate("acme-shout", "1.0", None)
+    preflight = Preflight(
+        plugins=({"distribution": "acme-shout", "status": "contribution_failed", "name": "shout", "detail": "why"},)
+    )
+
+    lines = list(_lines([candidate], preflight, compared(None, preflight), []))
+
+    assert lines[1] == "contribution_failed shout why"
+
+
+@pytest.mark.parametrize("command", ["check", "migrate"])
+def test_problem_with_the_whole_profile_has_no_field(database, refused, command):
+    lines = pinocchio(refused, command, "--db", database).stdout.splitlines()
+
+    assert '    profile "good" in registry "default" is read-only' in [line[:53] for line in lines]
+
+
+def test_advice_to_a_command_is_something_that_it_can_do(database):
+    class Broken:
+        @hookimpl
+        def pinocchio_tools(self):
+            return 5
+
+    host = Host(given_plugins([NEW, Broken()]))
+    done = CliRunner().invoke(build(host), ["plugins", "migrate", "--db", str(database)], obj=host)
+
+    assert isinstance(done.exception, PluginsFailed)
+    assert done.exception.next_step == "repair or uninstall them or name them in PINOCCHIO_BLOCK_PLUGINS"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plugins", "migrate", "--db"],
+        ["profiles", "restore-version", "a", "1", "--profile-registry-db"],
+    ],
+)
+def test_empty_file_does_not_become_a_database(tmp_path, command):
+    path = tmp_path / "empty.db"
+    path.touch()
+    host = make_host(NEW)
+
+    done = CliRunner().invoke(build(host), [*command, str(path)], obj=host)
+
+    assert str(done.exception) == f"{path} is empty, which is no database"
+    assert [each.stat().st_size for each in tmp_path.iterdir()] == [0]
 
 
 def test_migrate_writes_one_revision_a_profile_and_no_second_one(database, monkeypatch):

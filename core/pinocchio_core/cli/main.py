@@ -5,6 +5,7 @@ import importlib
 import signal
 import sys
 from collections.abc import Iterator, MutableMapping
+from contextlib import redirect_stdout
 from types import FrameType
 from typing import Any
 
@@ -75,8 +76,9 @@ def run(*, garbage: tuple[int, int, int]) -> None:
     """Run the command line of this process; once its commands are known, garbage is looked for at these thresholds."""
     try:
         signal.signal(signal.SIGTERM, _ended)
-        host = Host(selection=plugin_selection())
-        command = build(host)
+        with redirect_stdout(sys.stderr):  # standard output is for what commands say, whatever plugins print
+            host = Host(selection=plugin_selection())
+            command = build(host)
         gc.freeze()
         gc.set_threshold(*garbage)
         command(obj=host)

@@ -1,6 +1,8 @@
 """`pinocchio plugins check`: what an upgrade of plugins would break, before it is made."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,17 +10,18 @@ from typing import Any
 import click
 
 from pinocchio_core.cli.backups import print_json
-from pinocchio_core.cli.candidate import Candidate, Environment
+from pinocchio_core.cli.candidate import ROOM, Candidate, Environment
 from pinocchio_core.cli.options import database_options
-from pinocchio_core.cli.plugin_migrate import operation_line
+from pinocchio_core.cli.plugin_migrate import operation_line, problem_line
 from pinocchio_core.cli.stores import told
-from pinocchio_core.errors import SettingsError
+from pinocchio_core.errors import CandidateFailed, SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.preflight import Comparison, Judged, Preflight, compared, looked_at
 from pinocchio_core.settings import parse_store
 from pinocchio_core.store.copies.backup import list_backups
 
 _SHOWN = 100
+_NO_PLUGIN = "{} has no plugin: it names none in the entry points pinocchio.plugins"
 
 
 @click.command()
@@ -47,49 +50,69 @@ def check(host: Host, /, sources: tuple[Path, ...], backups: Path | None, as_jso
     and servers may go on. Exit status: 0 where all is well, 1 where something would break or a plugin is at fault,
     2 where the command is wrong.
     """
-    main, databases = _databases(where, backups)
-    with told(host, main):
+    main, databases, notes = _databases(where, backups)
+    with redirect_stdout(sys.stderr), told(host, main):  # standard output is for what is found
         before = looked_at(host, databases)
     candidates: list[Candidate] = []
     if sources:
-        with TemporaryDirectory(prefix="pinocchio-check-") as folder:
-            environment = Environment(Path(folder))
+        with _temporary_folder() as folder:
+            environment = Environment(folder)
             candidates = environment.install(sources)
             after = environment.look_at(main, databases)
         comparison = compared(before, after)
+        notes += [_NO_PLUGIN.format(candidate.name) for candidate in candidates if not _of(candidate, after)]
     else:
         after, comparison = before, compared(None, before)
     unreadable = any(database.unreadable for database in after.databases)
     sound = comparison.sound and not unreadable
     if as_json:
-        print_json(_document(candidates, after, comparison, sound=sound))
+        print_json(_document(candidates, after, comparison, sound=sound, notes=notes))
     else:
-        for line in _lines(candidates, after, comparison):
+        for line in _lines(candidates, after, comparison, notes):
             click.echo(line)
     if not sound:
         click.get_current_context().exit(1)
 
 
-def _databases(where: dict[str, Any], backups: Path | None) -> tuple[Path | None, list[Path]]:
-    """The database that plugins are told of, and all files to look at.
+def _databases(where: dict[str, Any], backups: Path | None) -> tuple[Path | None, list[Path], list[str]]:
+    """The database that plugins are told of, all files to look at, and what is not there to be looked at.
 
-    There is none where no database is named and there is none in the usual place.
+    A database that is not there is looked for all the same where it is named.
     """
     path = parse_store(where["profile_registry_db"], where["profile_registry_dsn"]).path
     if path is None:
         raise SettingsError("a database in memory has no file", next_step="name a database file")
-    named = any(where.values())
-    found = [path] if named or path.exists() else []
+    there, notes = path.exists(), []
+    found = [path] if there or any(where.values()) else []
+    if not found:
+        notes.append(f"no database is named, and there is none at {path}")
     if backups is not None:
-        found += [Path(each.path) for each in list_backups(backups / path.name)]
-    return (path if path.exists() else None), found
+        copies = [Path(each.path) for each in list_backups(backups / path.name)]
+        found += copies
+        notes += [] if copies else [f"there is no backup of {path.name} in {backups}"]
+    return (path if there else None), found, notes
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = TemporaryDirectory(prefix="pinocchio-check-")
+    except OSError as error:
+        raise CandidateFailed(f"no temporary folder can be made: {error.strerror}", next_step=ROOM) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _of(candidate: Candidate, after: Preflight) -> list[dict[str, Any]]:
+    return [plugin for plugin in after.plugins if plugin["distribution"] == candidate.name]
 
 
 def _document(
-    candidates: Sequence[Candidate], after: Preflight, comparison: Comparison, *, sound: bool
+    candidates: Sequence[Candidate], after: Preflight, comparison: Comparison, *, sound: bool, notes: Sequence[str]
 ) -> dict[str, Any]:
     return {
         "sound": sound,
+        "notes": notes,
         "candidates": [vars(candidate) for candidate in candidates],
         "plugins": after.plugins,
         "databases": after.databases,
@@ -97,11 +120,13 @@ def _document(
     }
 
 
-def _lines(candidates: Sequence[Candidate], after: Preflight, comparison: Comparison) -> Iterator[str]:
+def _lines(
+    candidates: Sequence[Candidate], after: Preflight, comparison: Comparison, notes: Sequence[str]
+) -> Iterator[str]:
     yield from (candidate.line() for candidate in candidates)
-    for plugin in after.plugins:
-        if any(plugin["distribution"] == candidate.name for candidate in candidates):
-            yield f"{plugin['status']:<15}{plugin['name']} {plugin['detail']}".rstrip()
+    for plugin in (plugin for candidate in candidates for plugin in _of(candidate, after)):
+        yield f"{plugin['status']:<14} {plugin['name']} {plugin['detail']}".rstrip()
+    yield from (f"{'note':<15}{line}" for line in notes)
     yield from (f"{'FAULT':<15}{line}" for line in comparison.faults)
     yield from (f"{'fault already':<15}{line}" for line in comparison.faults_already)
     for database in after.databases:
@@ -109,6 +134,7 @@ def _lines(candidates: Sequence[Candidate], after: Preflight, comparison: Compar
         yield f"{'looked at':<15}{database.path}: {database.profiles} profiles{labelled}"
         if database.unreadable:
             yield f"{'UNREADABLE':<15}{database.unreadable}"
+            yield from (f"  → {step}" for step in (database.next_step,) if step)
     would = "would " if candidates else ""
     yield from _documents("BREAKS", comparison.breaks)
     yield from _documents("broken already", comparison.broken_already)
@@ -122,7 +148,7 @@ def _lines(candidates: Sequence[Candidate], after: Preflight, comparison: Compar
 def _documents(label: str, documents: Sequence[Judged]) -> Iterator[str]:
     for judged in documents[:_SHOWN]:
         yield f"{label:<15}{judged.name}"
-        yield from (f"    {problem.field}: {problem.reason}" for problem in judged.problems)
+        yield from (f"    {problem_line(problem)}" for problem in judged.problems)
         yield from (f"    {operation_line(change)}" for change in judged.changes)
     if len(documents) > _SHOWN:
         yield f"{label:<15}{len(documents) - _SHOWN} more; --json has them all"

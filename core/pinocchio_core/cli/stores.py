@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import structs
 
 from pinocchio_core.bootstrap import version
-from pinocchio_core.errors import SettingsError
+from pinocchio_core.errors import DatabaseRefused, SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import StartupInfo
 from pinocchio_core.service.checking.validation import Validation
@@ -38,10 +38,11 @@ def opened_store(profile_registry_db: str | None, profile_registry_dsn: str | No
 def writable_store(profile_registry_db: str | None, profile_registry_dsn: str | None) -> Iterator[Store]:
     """The store to write to, which must be there already; as `opened_store` otherwise.
 
-    Servers may have it open, and nobody restores it meanwhile.
+    Servers may have it open, and nobody restores it meanwhile. An empty file is none, and does not become one here.
     """
     dsn = _dsn(profile_registry_db, profile_registry_dsn)
     writable = dsn if dsn.read_only else structs.replace(dsn, uri_parameters={**dsn.uri_parameters, "mode": "rw"})
+    _require_content(dsn.path)
     with _closed(writable) as store, ExitStack() as present:
         path = store.database.dsn.path
         if path is not None and not store.database.read_only:
@@ -56,9 +57,9 @@ def plugins_told(host: Host, store: Store, default_registry: str = DEFAULT_REGIS
     Raises:
         StartupError: a plugin is at fault, or fails.
     """
-    host.require_sound()
+    host.require_sound(serving=False)
     with told(host, store.database.dsn.path, default_registry):
-        host.require_sound()
+        host.require_sound(serving=False)
         yield
 
 
@@ -86,7 +87,7 @@ def writable_profiles(host: Host, default_registry: str, **where: str | None) ->
     Raises:
         StartupError: there is no such database, or it cannot be opened, or a plugin fails.
     """
-    host.require_sound()
+    host.require_sound(serving=False)
     with writable_store(**where) as store, plugins_told(host, store, default_registry):
         health = RowHealth(store, Validation(host))
         yield store, ProfileWrites(store, host, health, default_registry=default_registry)
@@ -106,6 +107,11 @@ def _dsn(profile_registry_db: str | None, profile_registry_dsn: str | None) -> D
     if dsn.path is None:
         raise SettingsError("a database in memory is another one for each program", next_step="name a database file")
     return dsn
+
+
+def _require_content(path: Path | None) -> None:
+    if path is not None and path.is_file() and not path.stat().st_size:
+        raise DatabaseRefused(f"{path} is empty, which is no database", next_step="name another file")
 
 
 @contextmanager

@@ -128,12 +128,14 @@ class CandidateFailed(StartupError):
 class PluginsFailed(StartupError):
     """One or more plugins are broken; `faults` has one line for each."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
+    def __init__(self, faults: Sequence[str], *, serving: bool = True) -> None:
+        """`serving`: they keep a server from starting, which can do without them."""
         self.faults = tuple(faults)
+        steps = ["repair or uninstall them", "name them in PINOCCHIO_BLOCK_PLUGINS"]
+        steps += ["start without them with --plugin-errors=warn"] if serving else []
         super().__init__(
             "broken plugins:\n  " + "\n  ".join(self.faults),
-            next_step="repair or uninstall them, name them in PINOCCHIO_BLOCK_PLUGINS,"
-            " or start without them with --plugin-errors=warn",
+            next_step=f"{', '.join(steps[:-1])}{',' * serving} or {steps[-1]}",
         )
 
 

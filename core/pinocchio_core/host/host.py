@@ -87,10 +87,10 @@ class Host:
                 return plugin.record.source
         return "unknown"
 
-    def require_sound(self) -> None:
-        """Raise PluginsFailed where any plugin is at fault."""
+    def require_sound(self, *, serving: bool = True) -> None:
+        """Raise PluginsFailed where any plugin is at fault; `serving`: a server asks, which could do without them."""
         if self.faults:
-            raise PluginsFailed([record.line() for record in self.faults])
+            raise PluginsFailed([record.line() for record in self.faults], serving=serving)
 
     def documents(self) -> list[dict[str, Any]]:
         """Each record with what its plugin contributes, as JSON objects."""

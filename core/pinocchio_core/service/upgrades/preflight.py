@@ -56,6 +56,7 @@ class Looked(Struct, frozen=True, kw_only=True):
     """Versions with a label."""
     unreadable: str | None = None
     """Why not all of it could be looked at."""
+    next_step: str | None = None
 
 
 class Preflight(Struct, frozen=True, kw_only=True):
@@ -106,7 +107,7 @@ def looked_at(host: Host, databases: Iterable[Path]) -> Preflight:
                 one = _judged(path, document, judging)
                 judged += [one] if one.problems or one.changes else []
         except DatabaseRefused as error:
-            found = structs.replace(found, unreadable=str(error))
+            found = structs.replace(found, unreadable=str(error), next_step=error.next_step)
         looked.append(found)
     return Preflight(
         plugins=tuple(host.documents()),
