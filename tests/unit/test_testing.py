@@ -1,6 +1,8 @@
 """The helpers that authors of plugins test with."""
 
 import json
+import math
+import sys
 from types import ModuleType
 
 import pytest
@@ -60,6 +62,21 @@ def needy(settings, options):
 
 def failing(*_):
     raise LookupError("no such thing")
+
+
+def leaving(*_):
+    sys.exit("goodbye")
+
+
+def nested(depth):
+    value = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def with_default(**schema):
+    return plugin(MiddlewareDefinition("a", {"properties": {"n": schema}}, build))
 
 
 def engine(build, *, schema=None, offline=True):
@@ -129,6 +146,24 @@ def test_check_plugin_is_content_with(sound):
         ),
         (plugin(MiddlewareDefinition("a", {}, lambda config: None)), "build returned something that cannot be called"),
         (plugin(MiddlewareDefinition("a", {}, lambda config: config["gone"])), "middleware 'a': build raised KeyError"),
+        (plugin(MiddlewareDefinition("a", {}, leaving)), "middleware 'a': build raised SystemExit: goodbye"),
+        (
+            with_default(default=math.nan),
+            "middleware 'a': the defaults of its schema have nan at n, which is no number",
+        ),
+        (
+            with_default(default=2**64),
+            "middleware 'a': the defaults of its schema have an integer of more than 64 bits",
+        ),
+        (with_default(default=nested(100)), "middleware 'a': the defaults of its schema are refused in profiles: "),
+        (
+            with_default(**{"default": "key", "x-secret": True}),
+            "middleware 'a': the defaults of its schema are refused in profiles: runtime.middlewares[0].config.n: ",
+        ),
+        (
+            with_default(type="string", default=10**400),
+            "the defaults of its schema are not valid under it: n: expected",
+        ),
         (
             plugin(MiddlewareDefinition("a", {}, build, migrate_config=lambda config: config)),
             "middleware 'a': migrate_config takes a config and a version",
@@ -149,6 +184,8 @@ def test_check_plugin_is_content_with(sound):
         (engine(lambda settings, options: failing), "engine 'parrot': answering raised LookupError"),
         (engine(lambda settings, options: lambda turn: turn), "its answer is not the turn that it got with further"),
         (engine(lambda settings, options: lambda turn: None), "its answer is not the turn that it got with further"),
+        (engine(leaving), "engine 'parrot': build raised SystemExit: goodbye"),
+        (tool(leaving), "tool 'clock': call raised SystemExit: goodbye"),
         (tool(failing), "tool 'clock': call raised LookupError"),
         (tool(lambda arguments: 5), "tool 'clock': call returned int, not text"),
         (plugin(seeds=[ProfileSeed("A B")]), 'its profile "A B" is not sound'),

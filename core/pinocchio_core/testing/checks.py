@@ -8,7 +8,8 @@ import msgspec
 
 from pinocchio_core.domain.profile import MiddlewareUse, decode_profile, encode_document
 from pinocchio_core.domain.turns import Block, BlockKind, ToolDefinition, Turn
-from pinocchio_core.errors import EngineFailed
+from pinocchio_core.errors import EngineFailed, InvalidRequest
+from pinocchio_core.host.blame import pass_on
 from pinocchio_core.host.catalog import EngineEntry, ExtensionEntry, MiddlewareEntry
 from pinocchio_core.host.contributions import Contribution, contribution_of
 from pinocchio_core.host.defaults import defaults_for
@@ -21,6 +22,7 @@ from pinocchio_core.plugin.types import EngineOptions, MiddlewareDefinition
 from pinocchio_core.service.checking.requests import CreateProfile
 from pinocchio_core.service.checking.targets import Target
 from pinocchio_core.service.checking.validation import Validation
+from pinocchio_core.service.upgrades.plain import NotJson, plain_object
 from pinocchio_core.service.writing.drafts import drafted
 from pinocchio_core.service.writing.seeding import check_seeds
 
@@ -82,15 +84,27 @@ def _check_round_trip(entry: MiddlewareEntry, validation: Validation) -> None:
     config = defaults_of(entry.definition)
     if any(problem.missing for problem in entry.problems(config)):
         return
-    use = {"name": entry.definition.name, "config": config}
-    body = msgspec.json.encode({"slug": "check", "runtime": {"middlewares": [use]}})
-    request = validation.request(body, CreateProfile, target=Target())
+    what = f"middleware {entry.definition.name!r}"
+    request = _requested(what, entry.definition.name, config, validation)
     draft = drafted(request, registry="default", slug="check", catalog=validation.catalog)
     stored = decode_profile(encode_document(draft)).config_of(
         MiddlewareUse(name=entry.definition.name), version=entry.definition.version
     )
-    what = f"middleware {entry.definition.name!r}"
     assert stored == config, f"{what}: its defaults {config} come back from a profile as {stored}"
+
+
+def _requested(what: str, name: str, config: dict[str, Any], validation: Validation) -> CreateProfile:
+    try:
+        sent = plain_object(config)
+    except NotJson as error:
+        raise AssertionError(f"{what}: the defaults of its schema have {error}") from error
+    body = msgspec.json.encode({"slug": "check", "runtime": {"middlewares": [{"name": name, "config": sent}]}})
+    try:
+        return validation.request(body, CreateProfile, target=Target())
+    except InvalidRequest as error:
+        first = error.problems[0]
+        says = f"{first.field}: {first.reason}"
+        raise AssertionError(f"{what}: the defaults of its schema are refused in profiles: {says}") from error
 
 
 def _check_extension(entry: ExtensionEntry) -> None:
@@ -143,7 +157,8 @@ def _built(what: str, call: Callable[[], Any], given: Any, *, did: str = "build"
         return call()
     except EngineFailed:
         raise
-    except Exception as error:
+    except BaseException as error:
+        pass_on(error)
         raise AssertionError(f"{what}: {did} raised {reason_of(error)} for the defaults {given}") from error
 
 
