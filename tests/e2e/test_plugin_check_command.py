@@ -8,6 +8,9 @@ import zipfile
 
 import pytest
 
+from pinocchio_core.cli.candidate import Environment
+from pinocchio_core.errors import CandidateFailed
+
 DEFINITION = """
 import pinocchio_agentmode_next
 from pinocchio_core.plugin import MiddlewareDefinition, hookimpl
@@ -102,6 +105,35 @@ def test_fault_of_a_candidate_is_told(check, wheel):
     (fault,) = found["faults"]
     assert "agentmode (pinocchio_agentmode 9.0)" in fault
     assert [each["slug"] for each in found["breaks"]] == ["agent"]
+
+
+def test_candidate_that_fails_once_it_knows_of_the_database_is_a_fault(check, wheel):
+    fails = "\n@hookimpl\ndef pinocchio_startup(info): raise OSError(f'no drum beside {info.database_path.name}')\n"
+
+    done, found = check("--with", wheel(DEFINITION.format(schema={}, version=1, more="") + fails))
+
+    assert done.returncode == 1
+    assert "pinocchio_startup raised OSError: no drum beside profiles.db" in found["faults"][0]
+
+
+def test_candidate_that_ends_the_program_is_told(check, wheel):
+    done, found = check("--with", wheel("import os\nos._exit(0)\n"))
+
+    assert (done.returncode, found) == (1, None)
+    assert done.stderr.splitlines() == [
+        "pinocchio: the program with the candidates gave no answer that can be read",
+        "  → look for what ends the program when the candidates are imported, and check again",
+    ]
+
+
+def test_candidate_that_takes_too_long_is_told(wheel, tmp_path):
+    (tmp_path / "own").mkdir()
+    environment = Environment(tmp_path / "own", limit_s=0)
+
+    with pytest.raises(CandidateFailed, match="did not end within 0 s") as failed:
+        environment.install([wheel("")])
+
+    assert "look for what it waits for" in failed.value.next_step
 
 
 def test_second_plugin_of_one_name_is_a_fault_of_the_candidate(check, wheel):
@@ -207,7 +239,7 @@ def test_reason_of_a_build_that_fails_is_told(check, sources):
     assert "correct it" in second
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_ends_what_the_check_has_started_and_leaves_nothing(
     pinocchio, environment, sources, until, tmp_path, number
 ):

@@ -51,13 +51,16 @@ class Candidate:
 class Environment:
     """A virtual environment in a folder of one's own: what is installed here, and before it what is installed there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, limit_s: float = _TIMEOUT_S) -> None:
         """Make it in a folder that is removed afterwards, with everything that its processes leave.
+
+        `limit_s` is how long each of them may take.
 
         Raises:
             CandidateFailed: it cannot be made.
         """
         self._folder = folder
+        self._limit_s = limit_s
         root = folder / "environment"
         self._python = root / "bin" / "python"
         self._packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(root), "platbase": str(root)}))
@@ -140,9 +143,9 @@ class Environment:
                 start_new_session=True,
             )
         try:
-            code = process.wait(_TIMEOUT_S)
+            code = process.wait(self._limit_s)
         except subprocess.TimeoutExpired as error:
-            raise CandidateFailed(f"{failure}: it did not end within {_TIMEOUT_S} s", next_step=_HANGS) from error
+            raise CandidateFailed(f"{failure}: it did not end within {self._limit_s:g} s", next_step=_HANGS) from error
         finally:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)

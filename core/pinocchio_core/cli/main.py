@@ -6,14 +6,13 @@ import signal
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import redirect_stdout
-from types import FrameType
 from typing import Any
 
 import click
 
 from pinocchio_core.bootstrap import version
 from pinocchio_core.errors import PinocchioError, StartupError
-from pinocchio_core.host.blame import Ended
+from pinocchio_core.host.blame import Ended, end
 from pinocchio_core.host.host import Host
 from pinocchio_core.settings import plugin_selection
 
@@ -75,7 +74,7 @@ class Commands(MutableMapping[str, click.Command]):
 def run(*, garbage: tuple[int, int, int]) -> None:
     """Run the command line of this process; once its commands are known, garbage is looked for at these thresholds."""
     try:
-        signal.signal(signal.SIGTERM, _ended)
+        signal.signal(signal.SIGTERM, end)  # a server has its own way later
         with redirect_stdout(sys.stderr):  # standard output is for what commands say, whatever plugins print
             host = Host(selection=plugin_selection())
             command = build(host)
@@ -91,18 +90,6 @@ def run(*, garbage: tuple[int, int, int]) -> None:
         sys.exit(ended.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-
-
-def _ended(number: int, _: FrameType | None) -> None:
-    """End as after an interrupt, so that a command leaves nothing unfinished behind; a server has its own way.
-
-    Another signal does not disturb that. Where a plugin has kept the first one to itself, the next one counts.
-    """
-    error = sys.exception()
-    while error is not None and not isinstance(error, Ended):
-        error = error.__context__
-    if error is None:
-        raise Ended(number)
 
 
 def _own(command: click.Command) -> click.Command:

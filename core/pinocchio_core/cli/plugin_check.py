@@ -1,5 +1,6 @@
 """`pinocchio plugins check`: what an upgrade of plugins would break, before it is made."""
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -15,6 +16,7 @@ from pinocchio_core.cli.options import database_options
 from pinocchio_core.cli.plugin_migrate import operation_line, problem_line
 from pinocchio_core.cli.stores import told
 from pinocchio_core.errors import CandidateFailed, SettingsError
+from pinocchio_core.host.blame import end
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.preflight import Comparison, Judged, Preflight, compared, looked_at
 from pinocchio_core.settings import parse_store
@@ -99,8 +101,20 @@ def _temporary_folder() -> Iterator[Path]:
         folder = TemporaryDirectory(prefix="pinocchio-check-")
     except OSError as error:
         raise CandidateFailed(f"no temporary folder can be made: {error.strerror}", next_step=ROOM) from error
-    with folder as name:
+    with folder as name, _hangup_ends():
         yield Path(name)
+
+
+@contextmanager
+def _hangup_ends() -> Iterator[None]:
+    """A terminal that is closed ends the block too; what it has started is no longer the terminal's."""
+    before = signal.getsignal(signal.SIGHUP)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _of(candidate: Candidate, after: Preflight) -> list[dict[str, Any]]:

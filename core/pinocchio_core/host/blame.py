@@ -1,6 +1,8 @@
 """Whose an exception is that was raised while code of a plugin ran."""
 
+import sys
 import threading
+from types import FrameType
 
 
 class Ended(BaseException):
@@ -10,6 +12,18 @@ class Ended(BaseException):
         """`number` is the signal's."""
         self.exit_code = 128 + number
         super().__init__(f"ended by signal {number}")
+
+
+def end(number: int, _: FrameType | None) -> None:
+    """Handle a signal: end as after an interrupt, so that a command leaves nothing unfinished behind.
+
+    Another signal does not disturb that. Where a plugin has kept the first one to itself, the next one counts.
+    """
+    error = sys.exception()
+    while error is not None and not isinstance(error, Ended):
+        error = error.__context__
+    if error is None:
+        raise Ended(number)
 
 
 def pass_on(error: BaseException) -> None:
