@@ -229,6 +229,18 @@ def test_folder_of_sources_stays_as_it_is(check, sources):
     assert sorted(path.name for path in folder.rglob("*")) == ["backend.py", "pyproject.toml"]
 
 
+def test_sources_around_the_temporary_folder_are_copied_without_it(run, sources):
+    inside = sources("pass") / "inside"
+    temporary = inside / "temporary"
+    temporary.mkdir(parents=True)
+
+    done = run(inside, "plugins", "check", "--with", "..", TMPDIR=temporary)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "acme 1.0, which is new" in done.stdout.splitlines()
+    assert list(temporary.iterdir()) == []
+
+
 def test_reason_of_a_build_that_fails_is_told(check, sources):
     done, found = check("--with", sources("raise RuntimeError('the drum is missing')"))
 

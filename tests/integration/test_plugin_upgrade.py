@@ -208,6 +208,29 @@ def test_problem_with_the_whole_profile_has_no_field(database, refused, command)
     assert '    profile "good" in registry "default" is read-only' in [line[:53] for line in lines]
 
 
+def test_texts_that_cannot_be_encoded_do_not_break_a_document(database):
+    def failing(*_):
+        raise ValueError("half \ud83d")
+
+    class Broken:
+        @hookimpl
+        def pinocchio_tools(self):
+            failing()
+
+    def told(host, *arguments):
+        command = ["plugins", *arguments, "--json"]
+        return json.dumps(json.loads(CliRunner().invoke(build(host), command, obj=host).stdout))
+
+    carried = make_host(plugin(2, V2, failing))
+    for text in (
+        told(Host(given_plugins([Broken()]))),
+        told(Host(given_plugins([Broken()])), "check", "--db", str(database)),
+        told(carried, "check", "--db", str(database)),
+        told(carried, "migrate", "--db", str(database)),
+    ):
+        assert r"ValueError: half \\ud83d" in text
+
+
 def test_advice_to_a_command_is_something_that_it_can_do(database):
     class Broken:
         @hookimpl

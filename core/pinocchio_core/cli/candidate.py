@@ -118,10 +118,16 @@ class Environment:
         """Sources as a copy, for those who build them write into their folder; anything else as it is."""
         if not source.is_dir():
             return source.absolute()
-        copy = self._folder / "sources" / str(number) / source.absolute().name
+        source = source.resolve()
+        copy = self._folder / "sources" / str(number) / source.name
         with _written(f"{source} cannot be copied"):
-            shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NO_SOURCES))
+            shutil.copytree(source, copy, symlinks=True, ignore=self._left_out)
         return copy
+
+    def _left_out(self, folder: str, names: list[str]) -> set[str]:
+        """What is not copied of a folder: this environment may be in it too."""
+        own = self._folder.resolve()
+        return {name for name in names if name in _NO_SOURCES or Path(folder, name) == own}
 
     def _installed(self) -> set[tuple[str, str]]:
         found = importlib.metadata.distributions(path=[str(self._packages)])
