@@ -226,11 +226,31 @@ def test_signal_while_a_plugin_is_busy_ends_a_start_and_blames_nobody(started, u
     assert ends_quietly(process, number)
 
 
+DEFINES = """
+def carried(config, from_version):
+    return config
+
+@hookimpl
+def pinocchio_middleware_definitions():
+    yield MiddlewareDefinition("waits", {}, print, version=VERSION, migrate_config=carried)
+"""
+MIGRATES = {
+    "startup": HANGS["startup"],
+    "migrate_config": "def carried(config, from_version): wait('entered')\n",
+    "validate": "@hookimpl\ndef pinocchio_validate_profile(profile): wait('entered')\n",
+}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_while_a_hook_is_busy_ends_a_migration(serving, started, until, tmp_path, number):
-    with serving(tmp_path):
-        pass
-    process = started(HANGS["startup"], "plugins", "migrate", "--db=data/profiles.db")
+@pytest.mark.parametrize("hangs", MIGRATES)
+def test_signal_while_a_plugin_is_asked_ends_a_migration(
+    serving, distribution, started, until, tmp_path, hangs, number
+):
+    before = distribution(tmp_path / "before", "acme_waits", WAITS + DEFINES.replace("VERSION", "1"))
+    with serving(tmp_path, PYTHONPATH=before) as server:
+        use = {"name": "waits", "config": {"mark": "!"}}
+        assert server.request("POST", PROFILES, {"slug": "a", "runtime": {"middlewares": [use]}}).status == 201
+    process = started(DEFINES.replace("VERSION", "2") + MIGRATES[hangs], "plugins", "migrate", "--db=data/profiles.db")
     until((tmp_path / "entered").exists)
 
     assert ends_quietly(process, number)
