@@ -108,13 +108,14 @@ def _temporary_folder() -> Iterator[Path]:
 @contextmanager
 def _hangup_ends() -> Iterator[None]:
     """A terminal that is closed ends the block too; what it has started is no longer the terminal's."""
-    before = signal.getsignal(signal.SIGHUP)
-    if before is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, end)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:  # as under nohup
+        yield
+        return
+    signal.signal(signal.SIGHUP, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _of(candidate: Candidate, after: Preflight) -> list[dict[str, Any]]:
