@@ -310,6 +310,10 @@ def test_tools_are_called_with_checked_arguments_and_their_results_shown(app):
     assert kinds == ["user", *["tool_call"] * 3, *["tool_result"] * 3, "assistant"]
 
 
+class NoException(BaseException):
+    """What plugins may raise too."""
+
+
 class Odd:
     """Middlewares and tools that do what they must not."""
 
@@ -325,18 +329,21 @@ class Odd:
         def nothing(turn, following):
             following(turn)
 
+        def bare(turn, following):
+            raise NoException
+
         def marks(turn, following):
             ended = following(turn.replace(blocks=(*turn.blocks[:-1], Block(kind=BlockKind.USER, text="redacted"))))
             return ended.replace(state={**ended.state, "marks": ended.state.get("marks", 0) + 1})
 
-        made = {"before": before, "after": after, "nothing": nothing, "marks": marks, "unbuildable": None}
+        made = {"before": before, "after": after, "nothing": nothing, "bare": bare, "marks": marks, "unbuildable": None}
         for name, middleware in made.items():
             yield MiddlewareDefinition(name, {"type": "object"}, lambda _, m=middleware: m or 1 / 0)
 
     @hookimpl
     def pinocchio_tools(self):
         def fails(arguments):
-            raise ValueError("no luck")
+            raise NoException("no luck")
 
         for name, call in {"fails": fails, "long": lambda _: "x" * 10_000_000, "number": lambda _: 5}.items():
             yield ToolDefinition(name, description="", arguments_schema={"type": "object"}, call=call)
@@ -345,14 +352,14 @@ class Odd:
 @pytest.fixture
 def odd():
     with make_app(Odd, echo, calculator, starter_profile) as app:
-        uses = [[{"name": name}] for name in ("before", "after", "nothing", "unbuildable", "marks")]
+        uses = [[{"name": name}] for name in ("before", "after", "nothing", "bare", "unbuildable", "marks")]
         for (use,) in uses:
             app.post(PROFILES, {"slug": use["name"], "runtime": {"middlewares": [use]}})
         app.post(PROFILES, {"slug": "open", "policy": {"allow_overrides": True}})
         yield app
 
 
-@pytest.mark.parametrize("name", ["before", "after", "nothing", "unbuildable"])
+@pytest.mark.parametrize("name", ["before", "after", "nothing", "bare", "unbuildable"])
 def test_a_middleware_that_raises_is_named_with_its_plugin(odd, expect_problem, name):
     problem = expect_problem(say(odd, conv_id="c", profile=name), 500, "middleware failed")
     assert problem["detail"] == f'the middleware "{name}" of plugin Odd (given 0) failed'
@@ -382,11 +389,15 @@ def test_whatever_a_tool_does_is_told_to_the_model(odd):
 
 
 class Unbuildable:
-    """An engine that cannot be made, and a middleware that tells of what is no JSON."""
+    """Engines that cannot be made or asked, and a middleware that tells of what is no JSON."""
 
     @hookimpl
     def pinocchio_engines(self):
+        def answer(turn):
+            raise NoException
+
         yield EngineDefinition("unbuildable", build=lambda settings, options: 1 / 0)
+        yield EngineDefinition("unable", build=lambda settings, options: answer)
 
     @hookimpl
     def pinocchio_middleware_definitions(self):
@@ -400,14 +411,15 @@ class Unbuildable:
 def unbuildable():
     with make_app(Unbuildable, echo, starter_profile) as app:
         app.post(PROFILES, {"slug": "tells", "runtime": {"middlewares": [{"name": "tells"}]}})
-        app.post(
-            PROFILES, {"slug": "un", "runtime": {"step_settings_patch": {"ai-chat": {"ai-api-type": "unbuildable"}}}}
-        )
+        for engine in ("unbuildable", "unable"):
+            settings = {"ai-chat": {"ai-api-type": engine}}
+            app.post(PROFILES, {"slug": engine, "runtime": {"step_settings_patch": settings}})
         yield app
 
 
-def test_an_engine_that_cannot_be_made_is_a_502_and_the_message_is_kept(unbuildable, expect_problem):
-    problem = expect_problem(say(unbuildable, conv_id="c", profile="un"), 502, "engine failed")
+@pytest.mark.parametrize("engine", ["unbuildable", "unable"])
+def test_an_engine_that_cannot_be_made_or_asked_is_a_502_and_the_message_is_kept(unbuildable, expect_problem, engine):
+    problem = expect_problem(say(unbuildable, conv_id="c", profile=engine), 502, "engine failed")
     assert "Unbuildable" in problem["detail"]
     assert unbuildable.get(f"{CONVERSATIONS}/c").json["turns"][0]["status"] == "failed"
 

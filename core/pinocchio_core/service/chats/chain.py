@@ -9,6 +9,7 @@ import msgspec
 
 from pinocchio_core.domain.turns import Handler, Middleware, Turn
 from pinocchio_core.errors import MiddlewareFailed, PinocchioError
+from pinocchio_core.host.blame import pass_on
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.kept import Kept
 from pinocchio_core.service.resolve import ResolvedUse
@@ -46,7 +47,8 @@ class Chains:
             return self._built.get(
                 built_from(use.name, use.config), lambda: entry.definition.build(deepcopy(use.config))
             )
-        except (Exception, SystemExit) as error:  # a plugin may raise anything
+        except BaseException as error:  # a plugin may raise anything
+            pass_on(error)
             raise self._failure(use) from error
 
     def _wrapped(self, use: ResolvedUse, middleware: Middleware, following: Handler) -> Handler:
@@ -55,7 +57,8 @@ class Chains:
                 answer: object = middleware(turn, following)
             except PinocchioError:
                 raise  # what is inside has failed, and says what
-            except (Exception, SystemExit) as error:  # a plugin may raise anything
+            except BaseException as error:  # a plugin may raise anything
+                pass_on(error)
                 raise self._failure(use) from error
             if not isinstance(answer, Turn):
                 raise self._failure(use) from TypeError(f"it returned {type(answer).__name__}, not a Turn")

@@ -11,6 +11,7 @@ from pinocchio_core.domain import paths
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.domain.turns import Handler, Turn
 from pinocchio_core.errors import EngineFailed, InvalidRequest, PinocchioError, Problem, SettingsError
+from pinocchio_core.host.blame import pass_on
 from pinocchio_core.host.catalog import Catalog
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import EngineOptions
@@ -81,7 +82,8 @@ class Engines:
             return self._built.get(built_from(name, settings), build)
         except PinocchioError:
             raise
-        except (Exception, SystemExit) as error:  # a plugin may raise anything
+        except BaseException as error:  # a plugin may raise anything
+            pass_on(error)
             raise self._failure(name, error) from error
 
     def _guarded(self, name: str, engine: Handler) -> Handler:
@@ -90,7 +92,8 @@ class Engines:
                 answer: object = engine(turn)
             except PinocchioError:
                 raise
-            except (Exception, SystemExit) as error:  # a plugin may raise anything
+            except BaseException as error:  # a plugin may raise anything
+                pass_on(error)
                 raise self._failure(name, error) from error
             if not isinstance(answer, Turn) or answer.blocks[: len(turn.blocks)] != turn.blocks:
                 raise self._failure(name, TypeError("it returned no turn that goes on from the one it got"))

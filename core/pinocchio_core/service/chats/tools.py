@@ -78,7 +78,7 @@ def _called(turn: Turn, tool: ToolDefinition, arguments: dict[str, Any]) -> str:
     def call() -> None:
         try:
             outcome.append(str(tool.call(arguments)))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  a plugin may raise anything
+        except BaseException as error:  # noqa: BLE001  a plugin may raise anything, and signals come elsewhere
             outcome.append(f"the tool failed: {reason_of(error)}")
 
     thread = threading.Thread(target=call, name=f"tool {tool.name}", daemon=True)
