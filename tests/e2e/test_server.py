@@ -246,6 +246,14 @@ def test_segment_that_is_no_slug_is_refused(talk, problem, collection, method, s
     problem(answer, answer.status)
 
 
+@pytest.mark.parametrize("path", [f"{PROFILES}/agent%2Fdefault", f"{PROFILES}%2fagent"])
+def test_encoded_slash_leads_to_no_other_route(server, talk, problem, path):
+    for method in ("POST", "DELETE"):
+        answer = next_answer(talk(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()))
+        problem(answer, 404, "not found")
+    assert server.request("GET", f"{PROFILES}/agent?registry=default&x=%2F").status == 200
+
+
 @pytest.mark.parametrize(
     "query", ["registry=%00", "registry=%ff", "registry=" + "a" * 8000, "registry=a%0d%0ab", "limit=%ff"]
 )

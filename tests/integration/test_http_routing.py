@@ -135,9 +135,15 @@ def test_unknown_route_is_not_found(app, expect_problem, path):
         assert "/openapi.json" in problem["next_step"]
 
 
-@pytest.mark.parametrize("path", [f"{PROFILES}/agent%2Fdefault/x", f"{PROFILES}/a%2Fb", f"{PROFILES}%2Fagent/x"])
-def test_encoded_slash_is_a_slash_as_on_a_real_server(app, expect_problem, path):
-    expect_problem(app.get(path), 404, "not found")
+@pytest.mark.parametrize("path", [f"{PROFILES}/agent%2Fdefault", f"{PROFILES}/a%2fb", f"{PROFILES}%2Fagent"])
+def test_encoded_slash_is_no_slash_of_a_route(app, expect_problem, path):
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        expect_problem(app.request(method, path), 404, "not found")
+
+
+def test_encoded_slash_in_a_query_is_none_of_the_path(app):
+    assert app.get(f"{PROFILES}?q=%2F").status == 200
+    assert app.get(f"{PROFILES}/%61gent?registry=%64efault").status == 200
 
 
 @pytest.mark.parametrize("slug", ["%20", "%00", "a%00", "%ff", "%C3%A9", "a%0Ab", "%252F", "..", ".", "%2e%2e"])

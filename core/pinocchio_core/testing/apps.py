@@ -84,11 +84,17 @@ class TestApp:
     def request(self, method: str, path: str, document: Any = None, **headers: str) -> Answer:
         """Any request; a document that is bytes is sent as it is, everything else as JSON."""
         body = document if isinstance(document, bytes) else b"" if document is None else msgspec.json.encode(document)
+        uri = path
         path, _, query = path.partition("?")
         decoded = unquote_to_bytes(path).decode("latin-1")  # as a server does, PEP 3333
         environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": decoded, "QUERY_STRING": query}
         setup_testing_defaults(environ)
-        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1"}
+        environ |= {
+            "REQUEST_URI": uri,
+            "wsgi.input": io.BytesIO(body),
+            "CONTENT_LENGTH": str(len(body)),
+            "REMOTE_ADDR": "127.0.0.1",
+        }
         if body:
             environ["CONTENT_TYPE"] = "application/json"
         for name, value in headers.items():

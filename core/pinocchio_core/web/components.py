@@ -37,7 +37,8 @@ class RequestTrace:
             context.request_id = sent
         else:
             context.request_id = f"{self._prefix}-{next(self._numbers):x}"
-        if "//" in req.env["PATH_INFO"]:
+        uri = req.env.get("REQUEST_URI", "")
+        if "//" in req.env["PATH_INFO"] or ("%2" in uri and "%2f" in uri.partition("?")[0].lower()):
             raise falcon.HTTPRouteNotFound  # the router would take it for one slash in some places
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
