@@ -148,6 +148,19 @@ def test_batch_answers_every_problem_of_every_write(filled, expect_problem, noth
     assert told["writes[2].document.slgu"] == 'unknown field; did you mean "slug"?'
 
 
+@pytest.mark.parametrize("sent", [{}, {"document": None}])
+def test_replacement_without_a_document_is_refused(filled, expect_problem, nothing_written, sent):
+    with nothing_written(filled):
+        answer = batch(filled, {"op": "replace", "slug": "a", **sent}, {"op": "replace", "slug": "b", "x": 1, **sent})
+        expect_problem(answer, 400, "validation error", "writes[0].document", "writes[1].document", "writes[1].x")
+
+
+def test_replacement_by_an_empty_document_empties_a_profile(filled):
+    filled.patch(f"{PROFILES}/a", {"description": "d"})
+    assert batch(filled, {"op": "replace", "slug": "a", "document": {}}).status == 200
+    assert "description" not in filled.get(f"{PROFILES}/a").json
+
+
 @pytest.mark.parametrize("writes", [None, [], 5, {}, "x"])
 def test_batch_without_writes_is_refused(app, expect_problem, writes):
     expect_problem(app.post(BATCH, {"writes": writes}), 400, "validation error", "writes")

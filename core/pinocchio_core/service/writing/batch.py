@@ -138,6 +138,8 @@ def _op_problems(tree: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(field="op", reason=reason)
     if op == "delete" and document is not None:
         yield Problem(field="document", reason="a deletion has none")
+    if op == "replace" and document is None:
+        yield Problem(field="document", reason="is missing; a replacement without one would empty the profile")
 
 
 def _target(tree: dict[str, Any], sent: SentWrite | None, registry: str | None, place: str) -> Target:
