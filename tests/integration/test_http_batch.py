@@ -107,6 +107,17 @@ def test_batch_in_other_registries(app):
     assert reasons == [("all of them",)] * 3
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t", None])
+def test_blank_registry_of_a_batch_counts_as_absent(app, blank):
+    app.post(REGISTRIES, {"slug": "team"})
+    write = {"op": "create", "slug": "x"}
+
+    assert batch(app, write, query="?registry=team", registry=blank).json["results"][0]["registry"] == "team"
+    assert batch(app, write, registry=blank).json["results"][0]["registry"] == "default"
+    own = write | {"slug": "y", "registry": blank}
+    assert batch(app, own, registry="team").json["results"][0]["registry"] == "team"
+
+
 def test_batch_answers_every_problem_of_every_write(filled, expect_problem, nothing_written):
     with nothing_written(filled):
         answer = batch(

@@ -57,7 +57,7 @@ class BatchService:
         tree, request, problems = opened(body, BatchRequest, target)
         in_registry = list(registry_problems("registry", tree.get("registry")))
         problems += [*in_registry, *_count_problems(tree.get("writes"))]
-        registry = None if in_registry else _text(tree.get("registry")) or target.registry
+        registry = None if in_registry else _named(tree.get("registry")) or target.registry
         sent = request.writes if request else None
         writes = list(_writes(_items(tree) if sent is None else sent, registry, target.registries))
         author = author.because(request.reason if request else None)
@@ -143,10 +143,9 @@ def _op_problems(tree: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _target(tree: dict[str, Any], sent: SentWrite | None, registry: str | None, place: str) -> Target:
-    own = _text(tree.get("registry"))
     return Target(
         slug=_text(tree.get("slug")) or "",
-        registry=own if own and trim(own) else registry,
+        registry=_named(tree.get("registry")) or registry,
         expected_version=(sent.expected_version if sent else None) or 0,
         place=place,
     )
@@ -168,6 +167,12 @@ def _repeated(plans: Sequence[Planned]) -> Iterator[Problem]:
         if where != order.place:
             what = f"profile {shown(order.slug)} in registry {shown(order.registry)}"
             yield Problem(field=f"{order.place}.slug", reason=f"{where} is about {what} too; name each profile once")
+
+
+def _named(registry: Any) -> str | None:
+    """The name of a registry, `None` where it is blank."""
+    text = _text(registry)
+    return text if text and trim(text) else None
 
 
 def _text(value: Any) -> str | None:
