@@ -184,6 +184,23 @@ def test_batch_of_more_than_a_hundred_is_refused(app, expect_problem, nothing_wr
     assert len(batch(app, *writes[:100]).json["results"]) == 100
 
 
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+def test_conditions_of_one_profile_are_refused(filled, expect_problem, nothing_written, query):
+    body = {"writes": [{"op": "patch", "slug": "a", "document": {"description": "d"}}]}
+    etag = filled.get(f"{PROFILES}/a").headers["etag"]
+    with nothing_written(filled):
+        for sent in ('"1-stale"', etag, "*", "malformed", ""):
+            for header, name in (("If-Match", "if_match"), ("If-None-Match", "if_none_match")):
+                answer = filled.request("POST", f"{BATCH}{query}", body, **{name: sent})
+                problem = expect_problem(answer, 400, "validation error", f"header.{header}")
+                assert "expected_version" in problem["errors"][0]["reason"]
+
+        body = {"writes": [{"op": "fly", "slug": "a"}]}
+        answer = filled.request("POST", f"{BATCH}{query}", body, if_match=etag, if_none_match="*")
+        fields = ("header.If-Match", "header.If-None-Match", "writes[0].op")
+        expect_problem(answer, 400, "validation error", *fields)
+
+
 def test_profile_named_twice_is_refused_with_both_places(filled, expect_problem, nothing_written):
     with nothing_written(filled):
         answer = batch(
