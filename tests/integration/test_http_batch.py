@@ -255,6 +255,26 @@ def test_default_of_others_is_not_deleted_by_a_batch(filled, expect_problem, not
         expect_problem(answer, 409, "in use", "writes[1]")
 
 
+def test_all_that_is_in_use_is_named(filled, expect_problem, nothing_written):
+    for slug in "bc":
+        assert filled.request("PUT", f"{PROFILES}/{slug}/labels/prod", {"version": 1}).status == 201
+    writes = [{"op": "delete", "slug": slug} for slug in ("default", "a", "b", "c")]
+    for query in ("", "?dry_run=true"):
+        with nothing_written(filled):
+            answer = batch(filled, *writes, query=query)
+            problem = expect_problem(answer, 409, "in use", "writes[0]", "writes[2]", "writes[3]")
+        assert [each["field"] for each in problem["errors"]] == ["writes[0]", "writes[2]", "writes[3]"]
+        assert problem["detail"].startswith('profile "default" is the default of registry "default"')
+        assert 'profile "c" in registry "default" is in use by label "prod"' in problem["errors"][2]["reason"]
+
+
+def test_what_is_in_use_only_because_another_deletion_is_refused_is_not_named(filled, expect_problem, nothing_written):
+    assert filled.request("PUT", f"{PROFILES}/b/labels/prod", {"version": 1}).status == 201
+    with nothing_written(filled):
+        writes = [{"op": "delete", "slug": slug} for slug in ("a", "b", "c", "agent", "default")]
+        expect_problem(batch(filled, *writes), 409, "in use", "writes[1]")
+
+
 def test_whole_registry_is_emptied_with_its_default_last(app):
     answer = batch(app, {"op": "delete", "slug": "agent"}, {"op": "delete", "slug": "default"})
 

@@ -76,13 +76,20 @@ class Planned(ABC):
     def recheck(self) -> None:  # noqa: B027  most kinds of changes notice when they write
         """Look again, inside the transaction and before any change in it, where `make` does not notice by itself."""
 
+    def require_free(self) -> None:  # noqa: B027  most kinds of changes remove nothing
+        """Check that nothing depends on what it removes; inside the transaction, right before `make`.
+
+        Raises:
+            Moved: what `look` has seen is not there any more.
+            InUse, Forbidden: something does.
+        """
+
     @abstractmethod
     def make(self) -> Outcome:
         """Write it, inside the transaction.
 
         Raises:
             Moved: what `look` has seen is not there any more.
-            InUse, Forbidden: something depends on what was to be removed.
         """
 
     def on(self, old: Profile) -> Profile | None:
@@ -186,8 +193,8 @@ class Deletion(Planned):
         """Nothing is left."""
         return self._changing(readable(self._row), None)
 
-    def make(self) -> Outcome:
-        """Remove what was looked at, unless it is the default of others, or others depend on it."""
+    def require_free(self) -> None:
+        """It is not the default of others, and no others depend on it."""
         registry, slug = self.order.registry, self.order.slug
         row = self._read_again(self._row)
         if row.is_default and self._store.profiles.count(registry) > 1:
@@ -197,7 +204,11 @@ class Deletion(Planned):
             )
         author, seen = self.order.author, self.order.registries
         require_unused(self._store, registry, slug, author=author, force=self.order.force, seen=seen)
-        release(self._store, registry, slug, author=self.order.author)
+
+    def make(self) -> Outcome:
+        """Remove what was looked at, and its labels."""
+        row = self._read_again(self._row)
+        release(self._store, self.order.registry, self.order.slug, author=self.order.author)
         version = self._store.delete_profile(row, author=self.order.author)
         return Outcome(op=self.op, version=version, row=row, before=row)
 

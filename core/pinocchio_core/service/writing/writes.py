@@ -125,7 +125,15 @@ class ProfileWrites:
                 plan.recheck()
             except (RequestError, RowUnreadable) as error:
                 raise Moved from error
-        outcomes = [_of(plan, plan.make) for plan in plans]
+        outcomes, refused = list[Outcome](), list[tuple[str, PinocchioError]]()
+        for plan in plans:
+            try:
+                plan.require_free()
+            except (RequestError, RowUnreadable) as error:
+                refused.append((plan.order.place, error))
+            if refused and plan is plans[-1]:
+                raise refusal(refused)
+            outcomes.append(_of(plan, plan.make))  # also what is refused, for those after it to be judged as ever
         return outcomes if len(outcomes) == 1 else self._with_defaults(outcomes)
 
     def _with_defaults(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
