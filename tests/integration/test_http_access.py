@@ -1,6 +1,7 @@
 """Who may do what with a token, and what those without one are told."""
 
 import datetime as dt
+import json
 from contextlib import ExitStack, closing
 
 import pytest
@@ -9,6 +10,7 @@ import pinocchio_agentmode
 from pinocchio_core.bootstrap import More, assemble
 from pinocchio_core.host.discovery import given_plugins
 from pinocchio_core.host.host import Host
+from pinocchio_core.plugin import ToolDefinition, hookimpl
 from pinocchio_core.service.access.attempts import LIMIT
 from pinocchio_core.service.access.callers import Role, Token, digest_of, new_token
 from pinocchio_core.service.access.sites import Sites
@@ -261,6 +263,64 @@ def test_for_a_limited_token_other_registries_are_as_if_they_were_not_there(limi
 
     assert [(answer.status, answer.json["code"]) for answer in answers] == [(404, "registry_not_found")] * len(requests)
     assert {answer.json["detail"] for answer in answers} == {f'registry not found: "{registry}"'}
+
+
+class Tools:
+    """A plugin whose tool the others do not have."""
+
+    @hookimpl
+    def pinocchio_tools(self):
+        return [ToolDefinition("lost", description="", arguments_schema={"type": "object"}, call=str)]
+
+
+def told_of_both(limited, method, path, document=None):
+    """What a limited token is told of a registry that it does not see, and of one that is not there."""
+    told = []
+    for registry in ("other", "gone"):
+        answer = limited.ask("teammate", method, path.format(registry), document)
+        told.append(json.dumps(answer.json | {"request_id": ""}).replace(f'\\"{registry}\\"', "it"))
+    assert told[0] == told[1]
+    return json.loads(told[0])
+
+
+def test_a_limited_token_is_told_what_is_wrong_before_what_is_not_there(limited):
+    with_tool = {"display_name": "x", "runtime": {"tools": ["nobody"]}}
+    for method, path in (
+        ("POST", f"{PROFILES}?registry={{}}"),
+        ("PATCH", f"{PROFILES}/p?registry={{}}"),
+        ("PUT", f"{PROFILES}/p?registry={{}}"),
+    ):
+        told = told_of_both(limited, method, path, with_tool | ({"slug": "p"} if method == "POST" else {}))
+        assert (told["status"], [each["field"] for each in told["errors"]]) == (400, ["runtime.tools[0]"])
+    told = told_of_both(limited, "DELETE", f"{PROFILES}/p?registry={{}}&expected_version=x")
+    assert (told["status"], [each["field"] for each in told["errors"]]) == (400, ["query.expected_version"])
+
+
+def test_a_registry_that_a_limited_token_does_not_see_hides_nothing_of_its_batch(limited):
+    hidden = [{"op": op, "slug": "p", "document": {}} for op in ("patch", "replace")]
+    hidden += [{"op": op, "slug": op} for op in ("create", "delete", "set_default")]
+    for write in hidden:
+        wrong = {"op": "patch", "slug": "p", "registry": "team", "document": {"display_name": 5}}
+        told = told_of_both(limited, "POST", "/api/chat/batch?registry={}", {"writes": [write, wrong]})
+        assert (told["status"], [each["field"] for each in told["errors"]]) == (
+            400,
+            ["writes[1].document.display_name"],
+        )
+
+        stale = {"op": "delete", "slug": "p", "registry": "team", "expected_version": 9}
+        told = told_of_both(limited, "POST", "/api/chat/batch?registry={}", {"writes": [stale, write]})
+        assert (told["status"], told["code"]) == (404, "registry_not_found")
+        assert [each["field"] for each in told["errors"]] == ["writes[1]", "writes[0]"]
+
+
+def test_what_was_wrong_in_a_registry_that_a_limited_token_does_not_see_is_not_known_to_it(limited, opened):
+    with opened(limited.path / "profiles.db", Tools()) as elsewhere:
+        old = {"slug": "old", "registry": "other", "runtime": {"tools": ["lost"]}}
+        assert elsewhere.post(PROFILES, old).status == 201
+    change = {"description": "d", "runtime": {"tools": ["lost"]}}
+
+    assert limited.ask("admin", "PATCH", f"{PROFILES}/old?registry=other", change).status == 200
+    assert told_of_both(limited, "PATCH", f"{PROFILES}/old?registry={{}}", change)["status"] == 400
 
 
 def test_a_limited_token_is_not_led_elsewhere_by_the_default_or_a_cookie(limited):

@@ -103,20 +103,23 @@ class Target(Struct, frozen=True, kw_only=True):
             yield from slug_problems(IN_PATH, slug, what=self.what)
 
     def registry_slug(self, in_body: str | None, default: str) -> str:
-        """The registry's slug: the body's, else the query's, else the default.
+        """The slug of the registry that is named.
 
         Raises:
             RegistryNotFound: it does not exist for who asks.
         """
+        return self.seen(self.named_registry(in_body, default))
+
+    def named_registry(self, in_body: str | None, default: str) -> str:
+        """The registry's slug: the body's, else the query's, else the default; it may not exist for who asks."""
         for raw in (in_body, self.registry):
             if raw is not None and trim(raw):
-                return self.seen(parse_slug(raw, what="registry slug"))
-        return self.seen(default)
+                return parse_slug(raw, what="registry slug")
+        return default
 
     def seen(self, registry: str) -> str:
         """The registry; RegistryNotFound where it does not exist for who asks."""
-        if self.registries is not None and registry not in self.registries:
-            raise RegistryNotFound(registry)
+        _require_seen(registry, self.registries)
         return registry
 
     def path_slug(self) -> str:
@@ -139,6 +142,10 @@ class Order(Struct, frozen=True, kw_only=True):
     """Where it is in a request of several, `writes[3]`."""
     registries: frozenset[str] | None = None
     """The only registries that exist for who asks, `None` for all."""
+
+    def require_seen(self) -> None:
+        """Raise RegistryNotFound where the registry does not exist for who asks."""
+        _require_seen(self.registry, self.registries)
 
 
 R = TypeVar("R", bound=Struct)
@@ -172,6 +179,11 @@ def checked(
     if problems or request is None:
         raise InvalidRequest(problems)
     return request
+
+
+def _require_seen(registry: str, registries: frozenset[str] | None) -> None:
+    if registries is not None and registry not in registries:
+        raise RegistryNotFound(registry)
 
 
 def _strongly_among(etag: str, tags: tuple[str, ...]) -> bool:

@@ -10,7 +10,14 @@ from msgspec import structs
 from pinocchio_core.domain.profile import Profile
 from pinocchio_core.domain.references import parse_pin
 from pinocchio_core.domain.slugs import parse_slug
-from pinocchio_core.errors import InvalidRequest, PinocchioError, RequestError, RowUnreadable, StoreUnavailable
+from pinocchio_core.errors import (
+    InvalidRequest,
+    PinocchioError,
+    RegistryNotFound,
+    RequestError,
+    RowUnreadable,
+    StoreUnavailable,
+)
 from pinocchio_core.host.host import Host
 from pinocchio_core.plugin.types import ProfileChange
 from pinocchio_core.service.checking.names import pin_problems
@@ -212,7 +219,7 @@ class ProfileWrites:
     ) -> Order:
         """What both say; a version and a reason in the body win."""
         return Order(
-            registry=target.registry_slug(request.registry, self.default_registry),
+            registry=target.named_registry(request.registry, self.default_registry),
             slug=target.path_slug() if slug is None else slug,
             author=author.because(request.reason, target.reason),
             expected_version=request.expected_version or target.expected_version,
@@ -228,6 +235,8 @@ class ProfileWrites:
                 registry, slug = target.registry_slug(request.registry, self.default_registry), target.path_slug()
             except ValueError:
                 return None  # which is among the problems already
+            except RegistryNotFound:
+                return None  # as where there is no such registry, which is said when nothing else is wrong
             row = self._store.profiles.read(registry, slug)
             return readable(row) if row else None
 
@@ -239,6 +248,7 @@ def _look(plans: Sequence[Planned]) -> None:
     refused: list[tuple[str, PinocchioError]] = []
     for plan in plans:
         try:
+            plan.order.require_seen()
             plan.look()
         except (RequestError, RowUnreadable) as error:
             refused.append((plan.order.place, error))
