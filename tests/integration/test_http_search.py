@@ -1,10 +1,17 @@
 """Searching and paging of lists over HTTP."""
 
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
 
+from pinocchio_core.store.copies.backup import make_backup
+from pinocchio_core.store.copies.restore import restore, restore_live
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
+
+NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
 PROFILES = "/api/chat/profiles"
+LIVE = f"{PROFILES}?label=live"
 REGISTRIES = "/api/chat/registries"
 
 
@@ -119,3 +126,35 @@ def test_a_page_that_was_asked_for_before_shows_what_another_server_wrote_since(
                 assert answer.headers["x-total-count"] == str(len(answer.json))
                 bodies.append(answer.body)
     assert [len(set(bodies)) for bodies in shown.values()] == [6, 4, 2]
+
+
+@pytest.fixture
+def labelled(opened, tmp_path):
+    """An app in which `a` has the label `live`, and the entity tag of that list; its backup has no label."""
+    path = tmp_path / "profiles.db"
+    with opened(path) as app:
+        for slug in ("a", "b"):
+            app.post(PROFILES, {"slug": slug})
+        make_backup(path, tmp_path / "backup", plugins={}, now=NOW)
+        app.request("PUT", f"{PROFILES}/a/labels/live", {"version": 1})
+        shown = app.get(LIVE)
+        assert slugs(shown) == ["a"]
+        yield app, shown.headers["etag"]
+
+
+def test_a_list_of_a_label_is_another_one_after_a_live_restore(labelled, tmp_path):
+    app, etag = labelled
+    restore_live(tmp_path / "backup", dsn_of_path(str(tmp_path / "profiles.db")), now=NOW)
+    app.request("PUT", f"{PROFILES}/b/labels/live", {"version": 1})
+
+    assert slugs(app.get(LIVE)) == slugs(app.get(LIVE, if_none_match=etag)) == ["b"]
+
+
+def test_a_list_of_a_label_is_another_one_for_clients_of_before_a_restore(labelled, opened, tmp_path):
+    app, etag = labelled
+    app.program.close()
+    restore(tmp_path / "backup", dsn_of_path(str(tmp_path / "profiles.db")), now=NOW)
+    with opened(tmp_path / "profiles.db") as again:
+        again.request("PUT", f"{PROFILES}/b/labels/live", {"version": 1})
+
+        assert slugs(again.get(LIVE, if_none_match=etag)) == ["b"]

@@ -118,4 +118,4 @@ class ProfileService:
         """
         mark = self._health.findings.of(registry).mark
         etag = f'{head.etag[:-1]}-{mark:x}"' if mark else head.etag
-        return f'{etag[:-1]}-label-{self._store.labels.last_move():x}"' if wanted.label else etag
+        return f'{etag[:-1]}-label-{self._store.labels.last_move()}"' if wanted.label else etag

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct, structs
 
@@ -26,7 +27,10 @@ _MOVES = (
     " CAST(reason AS TEXT), CAST(at_ms AS INTEGER) FROM profile_label_moves"
     " WHERE registry_slug = ? AND slug = ? AND label = ? ORDER BY seq DESC LIMIT ?"
 )
-_LAST_MOVE = "SELECT coalesce(max(seq), 0) FROM profile_label_moves"
+_LAST_MOVE = (
+    "SELECT seq, registry_slug, slug, label, version, protected, at_ms FROM profile_label_moves"
+    " ORDER BY seq DESC LIMIT 1"
+)
 _RECORD = (
     "INSERT INTO profile_label_moves (registry_slug, slug, label, version, protected, actor, source, reason, at_ms)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -108,9 +112,10 @@ class LabelStore:
         rows = self._database.rows(_MOVES, (registry, slug, label, limit))
         return [LabelMove(version, bool(protected), *others) for version, protected, *others in rows]
 
-    def last_move(self) -> int:
-        """A number that is higher after each change of any label."""
-        return int(self._database.rows(_LAST_MOVE)[0][0])
+    def last_move(self) -> str:
+        """A mark of the last change of any label; not just its number, which is given again after a restore."""
+        rows = self._database.rows(_LAST_MOVE)
+        return f"{rows[0][0]}-{crc32(repr(rows[0]).encode()):08x}" if rows else "0"
 
     def put(
         self,
