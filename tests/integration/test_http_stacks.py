@@ -446,6 +446,23 @@ def test_a_label_that_moved_is_followed_to_what_it_points_to_now(app):
     assert [each["name"] for each in answer.json["dependents"]] == ["one/leaf"]
 
 
+def test_a_profile_that_builds_on_its_own_label_is_not_broken_by_that(app, expect_problem, nothing_written):
+    make(app, "a", system_prompt="first")
+    label(app, 1, "a", "one")
+    assert patch(app, "a", runtime={"extends": [base("a", label="production")]}).status == 200
+    make(app, "leaf", "a")
+    with nothing_written(app):
+        moved = expect_problem(label(app, 2, "a", "one"), 409, "in use")
+        removed = expect_problem(app.delete(f"{PROFILES}/a/labels/production?registry=one"), 409, "in use")
+    assert [each["name"] for each in moved["dependents"]] == ["one/a", "one/leaf"]
+    assert [each["name"] for each in removed["dependents"]] == ["one/a"]
+    assert "goes round in a circle" in moved["dependents"][0]["problems"][0]["reason"]
+    assert resolve(app, "leaf").json["runtime"]["system_prompt"] == "first"
+    assert patch(app, "a", runtime={"system_prompt": "third"}).status == 200
+    assert label(app, 3, "a", "one").status == 200
+    assert app.delete(f"{PROFILES}/a/labels/production?registry=one").status == 204
+
+
 def test_a_restore_is_checked_like_any_write(stack, expect_problem):
     make(stack, "other", registry="two")
     patch(stack, "other", "two", runtime={"extends": [base("leaf", "one")]})

@@ -44,14 +44,13 @@ def _labels(store: Store, registry: str, slug: str, label: str | None) -> Iterab
 
 
 def _profiles(store: Store, registry: str, slug: str, label: str | None) -> Iterable[Dependent]:
-    """Those that build on any of its versions, or on where the label points."""
+    """Others that build on any of its versions; all that build on where the label points, and it may be one of them."""
     if label is None:
-        found = store.extends.on(registry, slug, limit=MAX_LISTED)
+        found = [key for key in store.extends.on(registry, slug, limit=MAX_LISTED) if key != (registry, slug)]
     else:
         found = store.extends.following(registry, slug, pin=label, limit=MAX_LISTED)
     for key in found:
-        if key != (registry, slug):
-            yield building_on(*key)
+        yield building_on(*key)
 
 
 def building_on(registry: str, slug: str, problems: Sequence[Problem] = ()) -> Dependent:

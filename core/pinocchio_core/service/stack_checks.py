@@ -118,13 +118,13 @@ class Followers:
         """Those that build on the newest version of each, as they were looked at."""
 
     def broken(self, changed: Key, *, pin: str = NEWEST) -> list[Dependent]:
-        """Those that the change breaks; the nearest first."""
+        """Those that the change breaks; the nearest first. One that builds on a label of itself may be among them."""
         reached: dict[Key, None] = {}
         waiting = [(changed, pin)]
         found: list[Dependent] = []
         for key, reference in waiting:  # it grows meanwhile
             for each in self._following(key, reference):
-                if each not in reached and each != changed and len(reached) < MAX_DEPENDANTS:
+                if each not in reached and (each, NEWEST) != waiting[0] and len(reached) < MAX_DEPENDANTS:
                     reached[each] = None
                     waiting.append((each, NEWEST))
         for key in reached:
