@@ -77,7 +77,7 @@ def _draft(host: Host) -> Profile:
     validation = Validation(host)
     request = validation.request(msgspec.json.encode(DOCUMENT), CreateProfile, target=Target())
     draft = drafted(request, registry=REGISTRY, slug="x", catalog=validation.catalog)
-    validation.hooks(draft)
+    validation.new(draft)
     return draft
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pinocchio_core.domain import limits
 from pinocchio_core.testing import make_app
 
 PROFILES = "/api/chat/profiles"
@@ -199,3 +200,24 @@ def test_any_json_comes_back_as_the_same_json(long_lived, value):
     assert created.status == 201
     assert repr(created.json["extensions"]["acme.any@v1"]) == repr(value)
     assert long_lived.delete(f"{PROFILES}/x").status == 204
+
+
+@pytest.mark.parametrize("before", ["nothing", "damaged", "deleted"])
+def test_a_config_sent_inline_counts_as_an_extension(app, expect_problem, nothing_written, before):
+    extensions = {f"a.b@v{number}": {} for number in range(1, limits.MAX_EXTENSIONS + 1)}
+    sent = {"runtime": {"middlewares": [{"name": "agentmode", "config": {}}]}, "extensions": extensions}
+    if before != "nothing":
+        app.post(PROFILES, {"slug": "x"})
+    if before == "damaged":
+        with app.program.store.write():
+            app.program.store.database.run("UPDATE profiles SET payload_json = '{' WHERE slug = 'x'")
+    if before == "deleted":
+        app.delete(f"{PROFILES}/x")
+    method, path = ("PUT", f"{PROFILES}/x") if before == "damaged" else ("POST", PROFILES)
+    with nothing_written(app):
+        problem = expect_problem(
+            app.request(method, path, {"slug": "x", **sent}), 400, "validation error", "extensions"
+        )
+    assert "must have at most 200 members, has 201" in problem["detail"]
+    del extensions["a.b@v1"]
+    assert app.request(method, path, {"slug": "x", **sent}).status < 300

@@ -69,13 +69,16 @@ class Validation:
             raise InvalidRequest(problems, next_step=self._next_step(problems))
         return request
 
-    def hooks(self, profile: Profile) -> None:
-        """Ask plugins about a new profile that `request` has nothing against; one that builds on others comes later.
+    def new(self, profile: Profile) -> None:
+        """Check what `request` could not see of a profile that is to be stored where there is none that can be read.
+
+        Plugins are asked too; about one that builds on others that comes later.
 
         Raises:
             InvalidRequest: with every problem.
             HookFailed: a plugin raised.
         """
+        self._refuse(list(_problems_of_all(profile)))
         if not profile.runtime.extends:
             self._refuse(self._host.validate(profile))
 
@@ -170,6 +173,11 @@ def _fingerprint(profile: Profile) -> bytes:
         ),
     )
     return hashlib.sha256(encode_document(checked)).digest()
+
+
+def _problems_of_all(profile: Profile) -> Iterator[Problem]:
+    """What is wrong with all parts of a profile together: configs that were sent inline are extensions now."""
+    yield from names.count_problem("extensions", profile.extensions, limits.MAX_EXTENSIONS)
 
 
 def is_stacked(tree: dict[str, Any]) -> bool:

@@ -149,7 +149,7 @@ class Planner:
             if before.policy.read_only and not _only_lifts_read_only(before, draft):
                 raise FilesRefused([part.problem("", _READ_ONLY)])
         try:
-            self._validation.hooks(draft)
+            self._validation.new(draft)
         except InvalidRequest as error:
             raise FilesRefused(located(part, error)) from None
         except HookFailed as error:

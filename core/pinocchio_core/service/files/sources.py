@@ -196,7 +196,7 @@ class ProfileSources:
 
     def _profile_problems(self, described: Described) -> list[FileProblem]:
         try:
-            self._validation.hooks(described.draft)
+            self._validation.new(described.draft)
         except InvalidRequest as error:
             return located(described.part, error)
         return []

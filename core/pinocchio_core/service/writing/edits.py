@@ -133,7 +133,7 @@ class Replacement(Planned):
         self._old = old = self._require_writable(self._row)
         if old is None:
             self._draft = self._new
-            self._validation.hooks(self._draft)
+            self._validation.new(self._draft)
         else:
             self._draft = self.on(old)
             self._warnings = self._validation.change(self._draft, old)

@@ -151,7 +151,7 @@ class Creation(Planned):
         self._store.registries.head(registry)
         self._store.require_writable(registry)
         if not self._allowed:
-            self._validation.hooks(self._draft)
+            self._validation.new(self._draft)
             self._allowed = True
         existing = self._store.profiles.read(registry, slug)
         self.order.conditions.check(existing)

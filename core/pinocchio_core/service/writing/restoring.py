@@ -46,7 +46,7 @@ class Restoration(Planned):
         new = drafted(request, registry=then.registry, slug=then.slug, catalog=self._validation.catalog)
         self._draft = _inheriting(new, now or then)
         if now is None:
-            self._validation.hooks(self._draft)
+            self._validation.new(self._draft)
         else:
             self._warnings = self._validation.change(self._draft, now)
         self._require_seen(self._row)

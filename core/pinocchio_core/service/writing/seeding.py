@@ -88,7 +88,7 @@ def _draft(host: Host, registry: str, seed: ProfileSeed) -> Profile:
     draft = drafted(request, registry=registry, slug=slug, catalog=validation.catalog)
     while True:
         try:
-            validation.hooks(draft)
+            validation.new(draft)
         except HookFailed as error:
             # whose hook cannot check profiles is at fault, not who brings them
             host.fail(next(each for each in host.records if each.source == error.plugin), str(error))
