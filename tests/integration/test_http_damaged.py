@@ -80,9 +80,13 @@ def test_damaged_profile_is_deleted_under_the_same_conditions_as_any(hurt, expec
     assert hurt.delete(f"{HURT}?expected_version=1").status == 204
 
 
-def test_damaged_profile_that_is_refused_as_default_does_not_become_it(hurt, nothing_written):
+def test_damaged_profile_that_is_refused_as_default_does_not_become_it(hurt, expect_problem, nothing_written):
     with nothing_written(hurt):
-        assert hurt.post(f"{HURT}/default").status == 409
+        for answer in (
+            hurt.post(f"{HURT}/default"),
+            hurt.patch("/api/chat/registries/default", {"default_profile_slug": "hurt"}),
+        ):
+            expect_problem(answer, 409, "row unreadable")
 
 
 @pytest.mark.parametrize("column", ["display_name", "description", "tags_json", "item_json"])

@@ -18,7 +18,7 @@ from pinocchio_core.service.writing.drafts import names_of, text_of
 from pinocchio_core.service.writing.outcomes import trial
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.registries import StoredRegistry
-from pinocchio_core.store.tables.rows import Author
+from pinocchio_core.store.tables.rows import Author, StoredProfile
 
 
 class RegistryOutcome(Struct, frozen=True):
@@ -92,7 +92,8 @@ class RegistryService:
         """Change a registry; what is stored already is not written again.
 
         Raises:
-            InvalidRequest, RegistryNotFound, ProfileNotFound, VersionConflict, PreconditionFailed, StoreUnavailable.
+            InvalidRequest, RegistryNotFound, ProfileNotFound, RowUnreadable, VersionConflict, PreconditionFailed,
+            StoreUnavailable.
         """
         request = checked(body, PatchRegistry, target, also=_problems)
         slug, author = target.seen(target.path_slug()), author.because(request.reason)
@@ -101,11 +102,11 @@ class RegistryService:
             self._store.require_writable(slug)
             old = row.registry()
             draft = changed_registry(old, request, author)
-            default = draft.default_profile_slug
-            if default and default != old.default_profile_slug and not self._store.profiles.read(slug, default):
-                raise ProfileNotFound(slug, default)
+            chosen = self._chosen(old, draft)
             row.require_version(request.expected_version or 0)
             target.conditions.check(row)
+            if chosen:
+                chosen.profile()  # a damaged profile is no default to fall back to
             unchanged = structs.replace(
                 draft, metadata=structs.replace(draft.metadata, updated_by=old.metadata.updated_by)
             )
@@ -137,6 +138,16 @@ class RegistryService:
                 )
             self._store.registries.delete(slug, version=row.version, author=author)
         return RegistryOutcome(row, None)
+
+    def _chosen(self, old: Registry, new: Registry) -> StoredProfile | None:
+        """The profile that becomes the default, `None` where that stays."""
+        default = new.default_profile_slug
+        if not default or default == old.default_profile_slug:
+            return None
+        found = self._store.profiles.read(new.slug, default)
+        if found is None:
+            raise ProfileNotFound(new.slug, default)
+        return found
 
 
 def _problems(tree: dict[str, Any]) -> Iterator[Problem]:
