@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pinocchio_core.domain import limits
 from pinocchio_core.testing import make_app
 
 PROFILES = "/api/chat/profiles"
@@ -93,6 +94,45 @@ def test_body_of_too_many_values_is_refused(app, expect_problem, nothing_written
         answer = app.post(PROFILES, {"slug": "x", "extensions": {"a.b@v1": [0] * 50_001}})
         problem = expect_problem(answer, 400, "validation error", "body")
     assert "more than 50000 values" in problem["detail"]
+
+
+def test_a_profile_does_not_become_too_large_by_parts_that_are_not(app, expect_problem, nothing_written):
+    half = [0] * 30_000
+    other = {"extensions": {"a.b@v1": half}}
+    assert app.post(PROFILES, {"slug": "x", "runtime": {"step_settings_patch": {"x": {"y": half}}}}).status == 201
+    with nothing_written(app):
+        problem = expect_problem(app.patch(f"{PROFILES}/x", other), 400, "validation error", "body")
+        writes = [{"op": "patch", "slug": "x", "document": other}]
+        expect_problem(app.post("/api/chat/batch", {"writes": writes}), 400, "validation error")
+    assert "the whole profile has more than 50000 values" in problem["detail"]
+    assert app.patch(f"{PROFILES}/x", other | {"runtime": {}}).status == 200
+
+
+def test_what_the_server_adds_to_a_profile_counts_too(app, expect_problem):
+    def sent(count):
+        return {"slug": "x", "extensions": {"a.b@v1": [0] * count}}
+
+    most = limits.MAX_NODES - 16  # names, runtime, policy, metadata, extensions and the list itself are values too
+    expect_problem(app.post(PROFILES, sent(most + 1)), 400, "validation error", "body")
+    assert app.post(PROFILES, sent(most)).status == 201
+    expect_problem(app.patch(f"{PROFILES}/x", {"description": "d"}), 400, "validation error", "body")
+    app.delete(f"{PROFILES}/x")
+    assert app.post(f"{PROFILES}/x/revisions/1/restore").status == 201
+
+
+def test_a_profile_that_was_too_large_before_can_be_changed_and_brought_back(app, monkeypatch):
+    half = [0] * 30_000
+    app.post(PROFILES, {"slug": "x", "runtime": {"step_settings_patch": {"x": {"y": half}}}})
+    with monkeypatch.context() as before:
+        before.setattr(limits, "MAX_NODES", 100_000)
+        assert app.patch(f"{PROFILES}/x", {"extensions": {"a.b@v1": half}}).status == 200
+
+    changed = app.patch(f"{PROFILES}/x", {"description": "d"})
+    assert (changed.status, [each["field"] for each in changed.json["warnings"]]) == (200, ["body"])
+    assert app.patch(f"{PROFILES}/x", {"runtime": {}}).status == 200
+    assert app.post(f"{PROFILES}/x/revisions/2/restore").status == 200
+    app.delete(f"{PROFILES}/x")
+    assert app.post(f"{PROFILES}/x/revisions/2/restore").json["extensions"] == {"a.b@v1": half}
 
 
 def test_every_fault_of_the_json_is_answered(app, expect_problem):

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from pinocchio_core.domain import limits, paths
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.errors import MAX_PROBLEMS, InvalidRequest, Problem
@@ -50,6 +52,16 @@ def parse_object(
     if not isinstance(value, dict):
         raise _invalid("must be one JSON object")
     return value
+
+
+def has_too_many_values(text: bytes) -> bool:
+    """Whether sound JSON has more values than a document may have."""
+    if len(text) <= limits.MAX_NODES:
+        return False
+    values = [msgspec.json.decode(text)]
+    for value in values:  # it grows meanwhile
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return len(values) > limits.MAX_NODES
 
 
 def _parse(text: bytes) -> Any:

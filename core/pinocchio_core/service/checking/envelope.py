@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pinocchio_core.domain import json_text, paths
+from pinocchio_core.domain import json_text, limits, paths
 from pinocchio_core.domain.slugs import shown
 from pinocchio_core.domain.suggestions import nearest
 from pinocchio_core.errors import Problem
@@ -18,8 +18,10 @@ R = TypeVar("R", bound=msgspec.Struct)
 _OBJECT_OR_NULL = {"type": "null"}
 
 
-def open_envelope(body: bytes, kind: type[R]) -> tuple[dict[str, Any], R | None, list[Problem]]:
-    """The body as a plain object, as `kind`, and what is wrong with its fields.
+def open_envelope(
+    body: bytes, kind: type[R], *, max_nodes: int = limits.MAX_NODES
+) -> tuple[dict[str, Any], R | None, list[Problem]]:
+    """The body, of `max_nodes` values at most, as a plain object, as `kind`, and what is wrong with its fields.
 
     Where anything is wrong the second is `None`; the object is still there, so that further checks can look at
     the parts of it that are sound.
@@ -27,7 +29,7 @@ def open_envelope(body: bytes, kind: type[R]) -> tuple[dict[str, Any], R | None,
     Raises:
         InvalidRequest: it is not a JSON object at all.
     """
-    tree = json_text.parse_object(body)
+    tree = json_text.parse_object(body, max_nodes=max_nodes)
     try:
         return tree, msgspec.json.decode(body, type=kind), []
     except msgspec.ValidationError as error:

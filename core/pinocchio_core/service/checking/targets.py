@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
+from pinocchio_core.domain import limits
 from pinocchio_core.domain.slugs import parse_slug, shown, trim
 from pinocchio_core.errors import InvalidRequest, PreconditionFailed, Problem, RegistryNotFound
 from pinocchio_core.service.checking.envelope import open_envelope
@@ -151,14 +152,16 @@ class Order(Struct, frozen=True, kw_only=True):
 R = TypeVar("R", bound=Struct)
 
 
-def opened(body: bytes, kind: type[R], target: Target) -> tuple[dict[str, Any], R | None, list[Problem]]:
+def opened(
+    body: bytes, kind: type[R], target: Target, *, max_nodes: int = limits.MAX_NODES
+) -> tuple[dict[str, Any], R | None, list[Problem]]:
     """A request's body, and what is wrong with its fields and with the names around it; see `open_envelope`.
 
     Raises:
         InvalidRequest: the body is not a JSON object at all.
     """
     try:
-        tree, request, problems = open_envelope(body, kind)
+        tree, request, problems = open_envelope(body, kind, max_nodes=max_nodes)
     except InvalidRequest as error:
         raise InvalidRequest([*target.problems(), *error.problems], next_step=error.next_step) from None
     return tree, request, [*target.problems(tree), *problems]

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from pinocchio_core.domain import limits
-from pinocchio_core.domain.json_text import WHOLE
+from pinocchio_core.domain.json_text import WHOLE, has_too_many_values
 from pinocchio_core.domain.profile import OPEN_POLICY, Profile, encode_document
 from pinocchio_core.domain.slugs import trim
 from pinocchio_core.errors import InvalidRequest, Problem
@@ -45,7 +45,13 @@ class Validation:
         return self._host.catalog
 
     def request(
-        self, body: bytes, kind: type[P], *, target: Target, stored: Callable[[P], Profile | None] = lambda _: None
+        self,
+        body: bytes,
+        kind: type[P],
+        *,
+        target: Target,
+        stored: Callable[[P], Profile | None] = lambda _: None,
+        max_nodes: int = limits.MAX_NODES,
     ) -> P:
         """The request that `body` is, about what `target` names in the path and the query.
 
@@ -55,7 +61,7 @@ class Validation:
         Raises:
             InvalidRequest: with every problem that can be seen without the stored profile.
         """
-        tree, request, problems = opened(body, kind, target)
+        tree, request, problems = opened(body, kind, target, max_nodes=max_nodes)
         if kind is CreateProfile and (target.slug is None or tree.get("slug") is not None):
             problems += names.slug_problems("slug", tree.get("slug"))
         complete = kind is not PatchProfile
@@ -69,21 +75,24 @@ class Validation:
             raise InvalidRequest(problems, next_step=self._next_step(problems))
         return request
 
-    def new(self, profile: Profile) -> None:
+    def new(self, profile: Profile, *, of_any_size: bool = False) -> None:
         """Check what `request` could not see of a profile that is to be stored where there is none that can be read.
 
-        Plugins are asked too; about one that builds on others that comes later.
+        Plugins are asked too; about one that builds on others that comes later. One that was stored before may be
+        `of_any_size`.
 
         Raises:
             InvalidRequest: with every problem.
             HookFailed: a plugin raised.
         """
-        self._refuse(list(_problems_of_all(profile)))
+        # configs that were sent inline are extensions now
+        too_many = list(names.count_problem("extensions", profile.extensions, limits.MAX_EXTENSIONS))
+        self._refuse(too_many + ([] if of_any_size else _size_problems(profile)))
         if not profile.runtime.extends:
             self._refuse(self._host.validate(profile))
 
-    def change(self, draft: Profile, old: Profile) -> tuple[Problem, ...]:
-        """Check a whole profile that is to be stored in the place of `old`.
+    def change(self, draft: Profile, old: Profile, *, of_any_size: bool = False) -> tuple[Problem, ...]:
+        """Check a whole profile that is to be stored in the place of `old`; `of_any_size` as in `new`.
 
         Returns what is wrong with it and with `old` alike.
 
@@ -92,7 +101,7 @@ class Validation:
             HookFailed: a plugin raised.
         """
         known: list[Problem] = []
-        problems = self._document_problems(draft)
+        problems = self._document_problems(draft) + ([] if of_any_size else _size_problems(draft))
         if problems:
             fresh, known = self._sorted(problems, _tree(draft), old)
             self._refuse(fresh)
@@ -140,7 +149,7 @@ class Validation:
         return problems
 
     def _sorted(self, problems: list[Problem], tree: dict[str, Any], old: Profile) -> ratchet.Sorted:
-        keys = ratchet.keys_of(self._document_problems(old), _tree(old), self.catalog)
+        keys = ratchet.keys_of(self._document_problems(old) + _size_problems(old), _tree(old), self.catalog)
         return ratchet.sort(problems, tree, keys, self.catalog)
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
@@ -175,9 +184,11 @@ def _fingerprint(profile: Profile) -> bytes:
     return hashlib.sha256(encode_document(checked)).digest()
 
 
-def _problems_of_all(profile: Profile) -> Iterator[Problem]:
-    """What is wrong with all parts of a profile together: configs that were sent inline are extensions now."""
-    yield from names.count_problem("extensions", profile.extensions, limits.MAX_EXTENSIONS)
+def _size_problems(profile: Profile) -> list[Problem]:
+    """Whether all parts of a profile together have too many values, however few each request brings."""
+    if not has_too_many_values(encode_document(profile)):
+        return []
+    return [Problem(field=WHOLE, reason=f"the whole profile has more than {limits.MAX_NODES} values")]
 
 
 def is_stacked(tree: dict[str, Any]) -> bool:

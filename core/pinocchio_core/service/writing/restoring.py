@@ -1,5 +1,6 @@
 """The planned change of going back: a version of a profile becomes its newest one, also where it was deleted."""
 
+import sys
 from typing import Final
 
 from msgspec import structs
@@ -31,7 +32,10 @@ class Restoration(Planned):
         self._pin = pin
 
     def look(self) -> None:
-        """The version is there and no deletion, the profile may be changed, and nothing wrong is brought back."""
+        """The version is there and no deletion, the profile may be changed, and nothing wrong is brought back.
+
+        What was stored before there was a limit of the values of whole profiles may have more of them.
+        """
         revision = require_revision(self._store, self.order.registry, self.order.slug, self._pin)
         self._row = self._store.profiles.read(self.order.registry, self.order.slug)
         if self._row is None:
@@ -41,14 +45,14 @@ class Restoration(Planned):
         then = self._then(revision)
         self._restored_from = revision.revision.version
         request = self._validation.request(
-            revision.payload or b"", ReplaceProfile, target=Target(), stored=lambda _: now
+            revision.payload or b"", ReplaceProfile, target=Target(), stored=lambda _: now, max_nodes=sys.maxsize
         )
         new = drafted(request, registry=then.registry, slug=then.slug, catalog=self._validation.catalog)
         self._draft = _inheriting(new, now or then)
         if now is None:
-            self._validation.new(self._draft)
+            self._validation.new(self._draft, of_any_size=True)
         else:
-            self._warnings = self._validation.change(self._draft, now)
+            self._warnings = self._validation.change(self._draft, now, of_any_size=True)
         self._require_seen(self._row)
 
     def change(self) -> Change:
