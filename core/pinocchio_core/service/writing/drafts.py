@@ -5,7 +5,16 @@ from typing import Any
 from msgspec import Raw, structs
 
 from pinocchio_core.domain.configs import SentUse, stored_form
-from pinocchio_core.domain.profile import OPEN_POLICY, Base, Metadata, MiddlewareUse, Policy, Profile, Runtime
+from pinocchio_core.domain.profile import (
+    OPEN_POLICY,
+    Base,
+    Metadata,
+    MiddlewareUse,
+    Policy,
+    Profile,
+    Runtime,
+    same_content,
+)
 from pinocchio_core.domain.references import parse_label
 from pinocchio_core.domain.slugs import middleware_key, parse_extension_key, parse_slug, trim
 from pinocchio_core.host.catalog import Catalog
@@ -65,18 +74,18 @@ def stamped(draft: Profile, *, version: int, at_ms: int, actor: str, source: str
     return structs.replace(draft, metadata=metadata)
 
 
-def lifts_read_only(old: Profile, request: PatchProfile) -> Profile | None:
-    """`old` without `read_only` where that is all that the request asks for, else `None`.
+def lifts_read_only(old: Profile, request: PatchProfile, catalog: Catalog) -> Profile | None:
+    """`old` without `read_only` where that is all that the request changes, else `None`.
 
     A policy of nothing but `read_only: false` leaves the rest of the stored policy as it is.
     """
     sent = request.policy
-    others = (request.display_name, request.description, request.runtime, request.extensions, request.metadata)
-    if sent is None or sent.read_only is not False or any(other is not None for other in others):
+    if sent is None or sent.read_only is not False:
         return None
-    lifted = structs.replace(old.policy, read_only=False)
-    only_that = sent == SentPolicy(read_only=False)
-    return structs.replace(old, policy=lifted) if only_that or _policy(sent) == lifted else None
+    lifted = structs.replace(old, policy=structs.replace(old.policy, read_only=False))
+    if sent == SentPolicy(read_only=False):
+        request = structs.replace(request, policy=None)
+    return lifted if same_content(changed(lifted, request, catalog), lifted) else None
 
 
 def _key_of(name: str, catalog: Catalog) -> str:

@@ -88,7 +88,7 @@ class Patch(Planned):
         """The profile with the fields of the request; ProfileReadOnly where it takes no changes."""
         if not old.policy.read_only:
             return changed(old, self._request, self._validation.catalog)
-        lifted = lifts_read_only(old, self._request)
+        lifted = lifts_read_only(old, self._request, self._validation.catalog)
         if lifted is None:
             raise ProfileReadOnly(old.registry, old.slug)
         if not self.order.author.admin:
