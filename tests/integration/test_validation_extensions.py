@@ -64,6 +64,15 @@ def test_unknown_extension_survives_edits_of_other_fields_byte_for_byte(app, val
     assert stored_as(key, value) in app.get(f"{PROFILES}/x").body
 
 
+def test_a_change_beyond_what_a_float_can_tell_is_one(app):
+    key = "acme.price@v1"
+    app.post(PROFILES, body_with(key, b'{"limit":12345678901234567.89}'))
+    patched = app.patch(f"{PROFILES}/x", b'{"extensions":{"acme.price@v1":{"limit":12345678901234567.91}}}')
+
+    assert patched.json["metadata"]["version"] == 2
+    assert stored_as(key, b'{"limit":12345678901234567.91}') in app.get(f"{PROFILES}/x").body
+
+
 def test_known_extension_is_kept_byte_for_byte_too(app):
     for key, value in ((SUGGESTIONS, b'{ "items":["\\u00e9" ] }'), (AGENTMODE, b'{"instances" : {"id:a":{ }} }')):
         app.post(PROFILES, body_with(key, value, slug=b"y"))

@@ -4,6 +4,7 @@ Optional fields are `None` when absent and are then left out of the JSON. `exten
 the very bytes that were sent, because an extension of a plugin that is not installed must come back unchanged.
 """
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -136,6 +137,16 @@ _decode_profile = msgspec.json.Decoder(Profile).decode
 _encode = msgspec.json.Encoder().encode
 
 
+def _exact(number: str) -> Decimal | str:
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # its exponent is too long
+        return number
+
+
+_decode_exactly = msgspec.json.Decoder(float_hook=_exact).decode
+
+
 def encode_document(value: Profile | Registry) -> bytes:
     """The document as JSON text, as it is stored and served."""
     return _encode(value)
@@ -169,9 +180,15 @@ def same_content(one: Profile, other: Profile) -> bool:
         return False
     # to Python `1`, `1.0` and `True` are equal, to JSON they are not
     return _canonical(parts) == _canonical(others) and all(
-        bytes(raw) == bytes(other.extensions[key]) or canonical_json(raw) == canonical_json(other.extensions[key])
-        for key, raw in one.extensions.items()
+        _same_json(raw, other.extensions[key]) for key, raw in one.extensions.items()
     )
+
+
+def _same_json(one: Raw, other: Raw) -> bool:
+    if bytes(one) == bytes(other):
+        return True
+    # numbers that are the same float may still be two, with more digits than a float has
+    return canonical_json(one) == canonical_json(other) and _decode_exactly(one) == _decode_exactly(other)
 
 
 def _parts(profile: Profile) -> tuple[Any, ...]:

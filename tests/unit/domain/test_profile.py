@@ -156,6 +156,23 @@ def test_same_content_tells_types_apart(one: str, other: str) -> None:
     assert same_content(with_settings(json.loads(one)), with_settings(json.loads(other))) is (one == other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("12345678901234567.89", "12345678901234567.91", False),
+        ("0.1", "0.1000000000000000055511151231257827", False),
+        ("1e-400", "2e-400", False),
+        ("-0.0", "0.0", False),
+        (f"1e-{'9' * 30}", f"1e-{'9' * 29}8", False),
+        ("1.5", "1.50", True),
+        ("150.0", "1.5E+2", True),
+        (f"1e-{'9' * 30}", f" 1e-{'9' * 30} ", True),
+    ],
+)
+def test_same_content_compares_numbers_exactly(one: str, other: str, same: bool) -> None:
+    assert same_content(with_extension(f'{{"x":[{one}]}}'), with_extension(f'{{"x": [{other}]}}')) is same
+
+
 def test_same_content_sees_every_field_that_a_client_can_change() -> None:
     changes: list[dict[str, Any]] = [
         {"display_name": "A"},
