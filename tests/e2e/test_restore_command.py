@@ -214,3 +214,15 @@ def test_quiesce_says_as_json_what_came_of_the_command(serving, quiesce, tmp_pat
     assert (done.returncode, done.stderr) == (3, "copied\n")
     document = json.loads(done.stdout)
     assert (document["exit_code"], document["command"][0]) == (3, "sh")
+
+
+def test_quiesce_runs_nothing_where_it_could_hold_nobody(serving, run, tmp_path, database):
+    with serving(tmp_path):
+        where = ("--profile-registry-dsn", f"file:{database}?mode=ro")
+        done = run(tmp_path, "profiles", "quiesce", *where, "--", "touch", "ran")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "pinocchio: the profile store is read-only: nobody can be kept from writing it\n"
+        "  → name it without mode=ro, as a user who may write it\n"
+    )
+    assert not (tmp_path / "ran").exists()

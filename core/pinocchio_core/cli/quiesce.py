@@ -31,7 +31,7 @@ def quiesce(command: tuple[str, ...], timeout_s: float, as_json: bool, **where: 
 
     Write the command after two dashes. Reads go on; writes wait, and are refused after their busy timeout. Exit
     status: the command's, 124 where it took longer than --timeout and was ended, 1 where readers or writers would not
-    let go before it began, 2 where this command is wrong.
+    let go before it began or the database can only be read, 2 where this command is wrong.
     """
     dsn = parse_store(where["profile_registry_db"], where["profile_registry_dsn"])
     if dsn.path is None:

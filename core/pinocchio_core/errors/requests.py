@@ -121,7 +121,9 @@ class StoreReadOnly(PolicyViolation):
     code = "store_read_only"
     next_step = "start the server on a writable database to change profiles"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, next_step: str | None = None) -> None:
+        if next_step:
+            self.next_step = next_step
         super().__init__(f"the profile store is read-only: {reason}")
 
 

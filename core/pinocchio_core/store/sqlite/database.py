@@ -183,8 +183,13 @@ class Database:
         """Nobody writes, and the main file alone is complete, as long as the block runs.
 
         Raises:
+            StoreReadOnly: the database was opened read-only, which holds nobody.
             StoreUnavailable: a writer or a reader did not let go within the busy timeout.
         """
+        if self.read_only:
+            raise StoreReadOnly(
+                "nobody can be kept from writing it", next_step="name it without mode=ro, as a user who may write it"
+            )
         with self.gate.hold(), mapped():
             self._file.require_same()
             with self._writer():

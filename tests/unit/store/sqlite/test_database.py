@@ -164,6 +164,17 @@ def test_a_closed_database_is_not_opened_again_by_a_thread_that_comes_late(datab
         assert other.execute("SELECT x FROM t").fetchall() == [(1,)]
 
 
+@pytest.mark.parametrize("parameter", ["mode=ro", "immutable=1", "_query_only=1"])
+def test_there_is_no_stillness_of_a_database_that_is_only_read(database: Database, parameter: str) -> None:
+    reading, ran = Database(parse_dsn(f"file:{database.dsn.path}?{parameter}")), []
+    try:
+        with pytest.raises(StoreReadOnly, match="nobody can be kept from writing it"), reading.stillness():
+            ran.append(1)
+    finally:
+        reading.close()
+    assert not ran
+
+
 def test_stillness_waits_for_readers(path: Path) -> None:
     create_file(path)
     database, done = Database(parse_dsn(f"file:{path}?_journal=WAL&_busy_timeout=60000")), []
