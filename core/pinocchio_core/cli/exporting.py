@@ -26,7 +26,7 @@ from pinocchio_core.store.tables.rows import readable
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
     """A registry as it was read, and what of it cannot be."""
 
     row: StoredRegistry
@@ -75,8 +75,7 @@ def export(host: Host, /, registry: str | None, form: str, layout: str, output: 
     if layout == "folder" and form != "yaml":
         raise click.UsageError("--layout folder is for --format yaml")
     with opened_store(**where) as store:
-        rows = store.registries.all() if registry is None else [store.registries.read(parse_registry(registry))]
-        loaded = [_load(store, row) for row in rows]
+        loaded = load(store, None if registry is None else parse_registry(registry))
     if form == "yaml":
         _write_yaml(host, loaded, output, in_folder=layout == "folder", only=registry is not None)
     else:
@@ -88,7 +87,14 @@ def export(host: Host, /, registry: str | None, form: str, layout: str, output: 
         raise SystemExit(1)
 
 
-def _load(store: Store, row: StoredRegistry) -> _Loaded:
+def load(store: Store, registry: str | None) -> list[Loaded]:
+    """A registry with its profiles, or all of them where none is named, as they are at one moment."""
+    with store.database.one_moment():
+        rows = store.registries.all() if registry is None else [store.registries.read(registry)]
+        return [_load(store, row) for row in rows]
+
+
+def _load(store: Store, row: StoredRegistry) -> Loaded:
     profiles, damaged = [], {}
     for slug in store.list_profiles(row.slug, None, ProfileFilter()).slugs:
         stored = store.profiles.read(row.slug, slug)
@@ -98,21 +104,21 @@ def _load(store: Store, row: StoredRegistry) -> _Loaded:
         elif stored:
             damaged[slug] = {"version": stored.version, "payload_base64": stored.payload}
     try:
-        return _Loaded(row, row.registry(), profiles, damaged)
+        return Loaded(row, row.registry(), profiles, damaged)
     except RowUnreadable:
         unknown = RegistryMetadata(created_at_ms=0, created_by="", updated_by="", source="")
         registry = Registry(slug=row.slug, default_profile_slug=row.default_profile_slug, metadata=unknown)
-        return _Loaded(row, registry, profiles, damaged, registry_damaged=True)
+        return Loaded(row, registry, profiles, damaged, registry_damaged=True)
 
 
-def _named_damage(loaded: _Loaded) -> Iterator[str]:
+def _named_damage(loaded: Loaded) -> Iterator[str]:
     if loaded.registry_damaged:
         yield f'registry "{loaded.row.slug}"'
     for slug in loaded.damaged:
         yield f'profile "{slug}" in registry "{loaded.row.slug}"'
 
 
-def _joined(loaded: _Loaded, *, raw: bool) -> bytes:
+def _joined(loaded: Loaded, *, raw: bool) -> bytes:
     """A registry with its profiles, and with `raw` what the damaged ones hold."""
     row = loaded.row
     document = joined(
@@ -149,7 +155,7 @@ def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) ->
         connection.execute("COMMIT")
 
 
-def _write_yaml(host: Host, loaded: list[_Loaded], output: Path | None, *, in_folder: bool, only: bool) -> None:
+def _write_yaml(host: Host, loaded: list[Loaded], output: Path | None, *, in_folder: bool, only: bool) -> None:
     from pinocchio_core.service.files.exports import Exported, FileChange, YamlExports
     from pinocchio_core.service.files.filed import FiledRegistries
 

@@ -201,6 +201,16 @@ class Database:
                     yield
             self.keep_note()
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """What this thread reads is all of one moment, as long as the block runs; others go on writing."""
+        with mapped(self._fault_of), self._writer():
+            self.rows("BEGIN")
+            try:
+                yield
+            finally:
+                self.rows("ROLLBACK")
+
     def close(self) -> None:
         """Close the connections, each when nobody uses it any more; who comes later gets StoreUnavailable."""
         self.gate.close()
