@@ -5,10 +5,12 @@ wrote is read again, and is the same or is not used.
 """
 
 import io
+from collections.abc import Callable
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
@@ -38,13 +40,20 @@ def yaml_over(text: str, document: dict[str, Any]) -> str:
     spliced = _spliced(text, written, document)
     if _says(spliced, document):
         return spliced
-    written = plain_json(json_of_yaml(spliced))
-    tree = _yaml().load(spliced)
-    if not isinstance(tree, CommentedMap):
+    try:
+        text = _changed(spliced, document)
+    except Exception:  # noqa: BLE001  ruamel raises anything for a text that it takes for something else than YAML 1.2 does
         return yaml_of(document)
-    _update_map(tree, written, document)
-    text = _dumped(tree)
     return text if _says(text, document) else yaml_of(document)
+
+
+def _changed(text: str, document: dict[str, Any]) -> str:
+    """`text` changed as far as `document` is another one."""
+    tree = _yaml().load(text)
+    if not isinstance(tree, CommentedMap):
+        return text
+    _update_map(tree, plain_json(json_of_yaml(text)), document)
+    return _dumped(tree)
 
 
 def _spliced(text: str, written: dict[str, Any], document: dict[str, Any]) -> str:
@@ -75,8 +84,27 @@ def _yaml() -> YAML:
     yaml = YAML(typ="rt")
     yaml.width, yaml.allow_unicode, yaml.preserve_quotes = _WIDEST, True, True
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.Representer = _Representer
+    yaml.Constructor, yaml.Representer = _Constructor, _Representer
     return yaml
+
+
+class _Constructor(RoundTripConstructor):
+    """What looks like a date or a number and is none, such as `2026-02-30` or `0x_`, is a text, as in YAML 1.2."""
+
+
+def _or_text(construct: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def constructed(constructor: Any, node: Any) -> Any:
+        try:
+            return construct(constructor, node)
+        except (ValueError, IndexError, OverflowError):
+            return constructor.construct_scalar(node)
+
+    return constructed
+
+
+for _kind in ("int", "float", "timestamp"):
+    _tag = f"tag:yaml.org,2002:{_kind}"
+    _Constructor.add_constructor(_tag, _or_text(RoundTripConstructor.yaml_constructors[_tag]))
 
 
 class _Representer(RoundTripRepresenter):

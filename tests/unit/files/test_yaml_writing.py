@@ -116,6 +116,23 @@ def test_comment_after_a_block_stays_when_the_block_changes():
     assert yaml_over(old, {"system_prompt": "two\n", "tools": ["x"]}) == old.replace("one", "two")
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-02-30", "2026-13-45", "2001-12-14t21:59:43.10-99:30", "24:00:99.9", "1_000", "_1", "0x_", "0o9"]
+)
+def test_comments_stay_beside_a_text_that_other_readers_take_for_a_broken_date_or_number(text):
+    old = f"# ours\nk: {text}   # and this\nj: a\n"
+
+    written = yaml_over(old, {"k": text, "j": "b"})
+    assert written.startswith("# ours\nk: ")
+    assert "# and this\nj: b\n" in written
+
+
+def test_text_that_ruamel_cannot_read_is_written_anew():
+    text = "0x1F: a\n31: b\nj: 1\n"  # two keys in YAML 1.2 with texts as keys, one number to others
+
+    assert yaml_over(text, {"0x1F": "a", "31": "b", "j": "x"}) == '"0x1F": a\n"31": b\nj: x\n'
+
+
 SEVERAL = """\
 slug: team
 profiles:

@@ -313,23 +313,6 @@ def test_write_gives_up_when_another_process_holds_the_lock_and_works_when_it_is
     assert values(database) == [1]
 
 
-@pytest.mark.parametrize("parameter", ["mode=ro", "mode=rw"])
-def test_reads_of_one_moment_see_no_later_writes_and_hold_nobody(database: Database, parameter: str) -> None:
-    reading = Database(parse_dsn(f"file:{database.dsn.path}?{parameter}"))
-    try:
-        with reading.one_moment():
-            before = values(reading)
-            with database.write():
-                database.run("INSERT INTO t VALUES (77)")
-            assert values(reading) == before
-        assert values(reading) == [*before, 77]
-        with pytest.raises(LookupError), reading.one_moment():
-            raise LookupError
-        assert values(reading) == [*before, 77]
-    finally:
-        reading.close()
-
-
 @pytest.mark.parametrize("parameter", ["mode=ro", "immutable=1", "_query_only=1"])
 def test_a_database_that_is_opened_read_only_refuses_writes_and_reads_on(
     database: Database, path: Path, parameter: str
