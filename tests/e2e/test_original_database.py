@@ -193,3 +193,14 @@ def test_empty_table_is_a_new_database(opened):
 def test_registry_with_nothing_in_it_stays_empty(opened):
     with opened(row({"slug": "default", "default_profile_slug": "", "profiles": {}, "metadata": {}})) as server:
         assert server.request("GET", PROFILES).json == []
+
+
+def test_backup_of_such_a_database_serves(database, run, tmp_path):
+    path = database(row(HOUSE))
+    made = run(tmp_path, "profiles", "backup", "copy.db", "--profile-registry-db", path)
+    assert made.returncode == 0, made.stderr
+    tried = run(tmp_path, "profiles", "restore", "--drill", "copy.db")
+
+    assert (tried.returncode, tried.stderr) == (0, ""), tried.stdout
+    assert "ok      manifest" in tried.stdout
+    assert "ok      chat by" in tried.stdout

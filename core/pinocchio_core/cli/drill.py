@@ -71,9 +71,10 @@ def _manifest(backup: Path, found: Inspection) -> Step:
     manifest = read_manifest(backup)
     if manifest is None:
         return _passed("manifest", "the copy has none, so there is nothing to compare with")
-    same = (manifest.profiles, manifest.registries) == (found.profiles, found.registries)
-    if manifest.layout == found.layout:
-        same = same and manifest.content_sha256 == found.content_sha256
+    if manifest.layout != found.layout:  # the content was compared before its layout became another one
+        return _passed("manifest", f"of {manifest.created_at}: it has layout {manifest.layout}, now {found.layout}")
+    counted = (manifest.profiles, manifest.registries) == (found.profiles, found.registries)
+    same = counted and manifest.content_sha256 == found.content_sha256
     return Step("manifest", same, f"of {manifest.created_at}: {'the same' if same else 'another'} content")
 
 
