@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,19 @@ from pinocchio_core.errors import DatabaseRefused, Problem, RowUnreadable
 from pinocchio_core.store.layouts.migrations import APPLICATION_ID, LATEST
 from pinocchio_core.store.sqlite.faults import is_read_only
 from pinocchio_core.store.sqlite.library import Connection, connected, library
-from pinocchio_core.store.tables.rows import StoredProfile
+from pinocchio_core.store.tables.history import past_profile
+from pinocchio_core.store.tables.revisions import REGISTRY_ITSELF
+from pinocchio_core.store.tables.rows import UNDECODABLE, StoredProfile
 
 MAX_PROBLEMS = 100
 _PAGE = 500
 _PROFILES = (
     "SELECT registry_slug, slug, CAST(payload_json AS BLOB), payload_sha256, version FROM profiles"
     " WHERE (registry_slug, slug) > (?, ?) ORDER BY registry_slug, slug LIMIT ?"
+)
+_REVISIONS = (
+    "SELECT seq, registry_slug, slug, CAST(version AS INTEGER), CAST(payload_json AS BLOB) FROM profile_revisions"
+    " WHERE seq > ? AND payload_json IS NOT NULL ORDER BY seq LIMIT ?"
 )
 _LABELS = "SELECT registry_slug, slug, label, version, protected FROM profile_labels ORDER BY 1, 2, 3"
 _MARKS = ("user_version", "application_id")
@@ -146,6 +153,7 @@ def _inspected(path: Path, connection: Connection, progress: Progress, judge: Ju
                 problems.append(str(error))
             else:
                 refused += _refusal(row, judge)
+        problems += islice(_revision_problems(connection), MAX_PROBLEMS)
     return Inspection(
         path=path,
         size_bytes=number("PRAGMA page_count") * number("PRAGMA page_size"),
@@ -179,6 +187,23 @@ def _registry_problems(connection: Connection, digest: "hashlib._Hash", *, origi
                 _decode_registry(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             yield f'registry "{slug}": {error}'
+
+
+def _revision_problems(connection: Connection) -> Iterator[str]:
+    """Of every version that is kept of a profile or a registry, since labels and requests may name any of them."""
+    last = 0
+    while rows := connection.execute(_REVISIONS, (last, _PAGE)).fetchall():
+        for _, registry, slug, version, payload in rows:
+            try:
+                if slug == REGISTRY_ITSELF:
+                    _decode_registry(payload)
+                else:
+                    past_profile(registry, slug, version, payload)
+            except RowUnreadable as error:
+                yield str(error)
+            except UNDECODABLE as error:
+                yield f'version {version} of registry "{registry}": {error}'
+        last = rows[-1][0]
 
 
 def _add_labels(connection: Connection, digest: "hashlib._Hash") -> None:

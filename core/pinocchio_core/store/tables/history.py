@@ -65,15 +65,7 @@ class StoredRevision(Struct, frozen=True):
         """
         if self.payload is None:
             return None
-        try:
-            self.payload.decode()  # what is kept raw is not looked into
-            profile = decode_profile(self.payload)
-        except UNDECODABLE as error:
-            raise self._unreadable(f"it is not a profile: {error}") from error
-        said = (profile.registry, profile.slug, profile.metadata.version)
-        if said != (self.registry, self.slug, self.revision.version):
-            raise self._unreadable("its document is another one")
-        return profile
+        return past_profile(self.registry, self.slug, self.revision.version, self.payload)
 
     def document(self) -> msgspec.Raw | None:
         """The stored document, byte for byte; see `profile`."""
@@ -92,9 +84,26 @@ class StoredRevision(Struct, frozen=True):
             self.registry, self.slug, payload, checksum(payload), version, is_default=is_default, is_past=True
         )
 
-    def _unreadable(self, reason: str) -> RowUnreadable:
-        what = f'version {self.revision.version} of profile "{self.slug}" in registry "{self.registry}"'
-        return RowUnreadable(what, reason, next_step="use another version; a backup may still have this one")
+
+def past_profile(registry: str, slug: str, version: int, payload: bytes) -> Profile:
+    """A version of a profile from what is kept of it.
+
+    Raises:
+        RowUnreadable: that is no profile, or another one.
+    """
+    try:
+        payload.decode()  # what is kept raw is not looked into
+        profile = decode_profile(payload)
+    except UNDECODABLE as error:
+        raise _unreadable(registry, slug, version, f"it is not a profile: {error}") from error
+    if (profile.registry, profile.slug, profile.metadata.version) != (registry, slug, version):
+        raise _unreadable(registry, slug, version, "its document is another one")
+    return profile
+
+
+def _unreadable(registry: str, slug: str, version: int, reason: str) -> RowUnreadable:
+    what = f'version {version} of profile "{slug}" in registry "{registry}"'
+    return RowUnreadable(what, reason, next_step="use another version; a backup may still have this one")
 
 
 class HistoryStore:
