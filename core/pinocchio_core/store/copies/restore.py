@@ -12,6 +12,7 @@ from pinocchio_core.store.copies.archive import is_archive
 from pinocchio_core.store.copies.backup import copy_database, free_name, verify
 from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.copies.unarchive import rebuild
+from pinocchio_core.store.copies.versions import highest_version
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path
@@ -23,11 +24,6 @@ from pinocchio_core.store.tables.cursors import WebhookCursors
 from pinocchio_core.store.tables.facts import VERSION_FLOOR, Facts
 
 _SIDECARS = ("-wal", "-shm", "-journal")
-_HIGHEST = (
-    "SELECT max(version) FROM (SELECT max(version) AS version FROM profile_revisions"
-    " UNION ALL SELECT max(version) FROM profiles UNION ALL SELECT max(version) FROM profile_registries"
-    f" UNION ALL SELECT CAST(value_json AS INTEGER) FROM server_facts WHERE name = '{VERSION_FLOOR}')"
-)
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def restore_live(backup: Path, dsn: Dsn, *, now: datetime, progress: Progress = 
         opened = open_database(dsn)
         try:
             with opened.database.gate.hold():
-                floor = max(int(opened.database.rows(_HIGHEST)[0][0] or 0), _highest(ready))
+                floor = max(highest_version(opened.database.connect()), _highest(ready))
                 _set_floor(ready, floor, now)
                 kept = _kept_name(database, now)
                 create_file(kept)
@@ -135,7 +131,7 @@ def _ready(backup: Path, database: Path) -> Iterator[Path]:
 
 def _highest(path: Path) -> int:
     with connected(path) as connection:
-        return int(connection.execute(_HIGHEST).fetchall()[0][0] or 0)
+        return highest_version(connection)
 
 
 def _set_floor(ready: Path, floor: int, now: datetime) -> None:
@@ -162,11 +158,11 @@ def _settled(database: Path) -> int:
     try:
         with connected(database, mode="rw", timeout_s=1) as connection:
             connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # only where nobody else has it open
-            return int(connection.execute(_HIGHEST).fetchall()[0][0] or 0)
+            return highest_version(connection)
     except library().errors as error:
         if is_locked(error):
             raise
-        return 0  # of another layout, or damaged, which is why it is replaced
+        return 0  # damaged, which is why it is replaced
 
 
 def _keep(database: Path, now: datetime) -> Path:

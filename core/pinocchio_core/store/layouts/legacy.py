@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Annotated, Any
 
@@ -116,6 +117,18 @@ def split_registries(database: Database, *, now_ms: int) -> list[str]:
         taken.add(split.registry.slug)
         _insert(database, split, at_ms)
     return notices
+
+
+def versions_in(payload: bytes | None) -> Iterator[int]:
+    """The versions of a registry and its profiles in a row of the original program, of all that can be read."""
+    try:
+        registry = msgspec.json.decode(payload or b"", type=_Registry)
+    except _UNREADABLE:
+        return
+    yield registry.metadata.version
+    for raw in (registry.profiles or {}).values():
+        with suppress(*_UNREADABLE):
+            yield msgspec.json.decode(raw, type=_Profile).metadata.version
 
 
 def _canonical_first(slug: str) -> tuple[bool, str]:

@@ -1,5 +1,6 @@
 """Backups in the place of a database: what is kept, and what happens where that cannot be done."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.copies.backup import make_backup
 from pinocchio_core.store.copies.restore import restore, restore_live
+from pinocchio_core.store.layouts.migrations import LATEST, migrate
+from pinocchio_core.store.layouts.original import LAYOUT
+from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import dsn_of_path, parse_dsn
 from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.store.sqlite.presence import Presence
@@ -67,3 +71,31 @@ def test_a_server_that_was_started_through_a_link_is_seen(store, copy, path, tmp
             restore(copy, dsn_of_path(str(tmp_path / "link.db")), now=NOW)
     finally:
         presence.close()
+
+
+@pytest.mark.parametrize("layout", range(LATEST + 1))
+@pytest.mark.parametrize("act", [restore, restore_live])
+def test_versions_go_on_above_those_of_a_database_of_any_layout(copy, tmp_path, act, layout):
+    older, profile = tmp_path / "older.db", {"slug": "a", "metadata": {"version": 50}}
+    row = {
+        "slug": "default",
+        "default_profile_slug": "a",
+        "profiles": {"a": profile, "b": 7},
+        "metadata": {"version": 9},
+    }
+    with connected(older, mode="rwc") as connection:
+        connection.execute(LAYOUT)
+        connection.execute("INSERT INTO profile_registries VALUES ('default', ?, 5)", (json.dumps(row),))
+        connection.execute("INSERT INTO profile_registries VALUES ('broken', '{', 5)")
+    database = Database(dsn_of_path(str(older)))
+    migrate(database, upto=layout)
+    database.close()
+    assert act(copy, dsn_of_path(str(older)), now=NOW).version_floor == 50
+
+
+def test_versions_go_on_above_those_in_the_tables_that_can_be_read(store, copy, path):
+    store.close()
+    with connected(path, mode="rw") as connection:
+        connection.execute("UPDATE profiles SET version = 70 WHERE slug = 'new'")
+        connection.execute("DROP TABLE profile_revisions")
+    assert restore(copy, dsn_of_path(str(path)), now=NOW).version_floor == 70
