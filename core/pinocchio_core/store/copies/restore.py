@@ -73,6 +73,7 @@ def restore_live(backup: Path, dsn: Dsn, *, now: datetime, progress: Progress = 
             with opened.database.gate.hold():
                 floor = max(highest_version(opened.database.connect()), _highest(ready))
                 _set_floor(ready, floor, now)
+                _give_pages_of(opened.database, ready)
                 kept = _kept_name(database, now)
                 create_file(kept)
                 try:
@@ -176,6 +177,16 @@ def _keep(database: Path, now: datetime) -> Path:
 
 def _kept_name(database: Path, now: datetime) -> Path:
     return free_name(database.with_name(f"{database.name}.before-restore.{now:%Y%m%d-%H%M%S}"))
+
+
+def _give_pages_of(target: Database, ready: Path) -> None:
+    """Rewrite a file with pages as large as the database's, which SQLite does not change while that is open."""
+    size = int(target.rows("PRAGMA page_size")[0][0])
+    with connected(ready, mode="rw") as connection:
+        if connection.execute("PRAGMA page_size").fetchall()[0][0] == size:
+            return
+        for statement in ("PRAGMA journal_mode = DELETE", f"PRAGMA page_size = {size}", "VACUUM"):
+            connection.execute(statement).fetchall()
 
 
 def _overwrite(target: Database, source: Path) -> None:

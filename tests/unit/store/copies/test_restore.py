@@ -9,11 +9,14 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.copies.backup import make_backup
 from pinocchio_core.store.copies.restore import restore, restore_live
 from pinocchio_core.store.layouts.migrations import LATEST, migrate
+from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.layouts.original import LAYOUT
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import dsn_of_path, parse_dsn
 from pinocchio_core.store.sqlite.library import connected
 from pinocchio_core.store.sqlite.presence import Presence
+from pinocchio_core.store.store import Store
+from pinocchio_core.store.tables.filters import ProfileFilter
 
 NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
 
@@ -99,3 +102,18 @@ def test_versions_go_on_above_those_in_the_tables_that_can_be_read(store, copy, 
         connection.execute("UPDATE profiles SET version = 70 WHERE slug = 'new'")
         connection.execute("DROP TABLE profile_revisions")
     assert restore(copy, dsn_of_path(str(path)), now=NOW).version_floor == 70
+
+
+@pytest.mark.parametrize("size", [512, 8192])
+def test_a_live_restore_keeps_the_size_of_pages(store, copy, path, size):
+    store.close()
+    with connected(path, mode="rw") as connection:
+        for statement in ("PRAGMA journal_mode = DELETE", f"PRAGMA page_size = {size}", "VACUUM"):
+            connection.execute(statement).fetchall()
+    served = Store(open_database(dsn_of_path(str(path))).database)
+    try:
+        assert restore_live(copy, dsn_of_path(str(path)), now=NOW).found.sound
+        assert served.database.rows("PRAGMA page_size") == [(size,)]
+        assert served.list_profiles("default", None, ProfileFilter(text="old")).slugs == ["old"]
+    finally:
+        served.close()
