@@ -204,3 +204,19 @@ def test_backup_of_such_a_database_serves(database, run, tmp_path):
     assert (tried.returncode, tried.stderr) == (0, ""), tried.stdout
     assert "ok      manifest" in tried.stdout
     assert "ok      chat by" in tried.stdout
+
+
+def test_what_builds_on_others_is_said_when_it_is_exported_and_when_it_is_opened(serving, run, tmp_path):
+    with serving(tmp_path) as server:
+        over = {"slug": "over", "runtime": {"extends": [{"slug": "default"}]}}
+        assert server.request("POST", PROFILES, over).status == 201
+    where = ("--profile-registry-db", "data/profiles.db")
+    done = run(tmp_path, "profiles", "export", "--format", "go-sqlite", "-o", "go.db", *where)
+
+    assert done.returncode == 0
+    assert done.stderr == (
+        'profile "over" in registry "default" builds on others, which the original program does not know:'
+        " it has only its own part there\n"
+    )
+    with serving(tmp_path, "--profile-registry-db", "go.db") as server:
+        server.wait_for_log('profile "over" of registry "default": what it builds on was not taken over')

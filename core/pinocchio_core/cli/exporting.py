@@ -80,6 +80,10 @@ def export(host: Host, /, registry: str | None, form: str, layout: str, output: 
         _write_yaml(host, loaded, output, in_folder=layout == "folder", only=registry is not None)
     else:
         _write([(each.row, _joined(each, raw=form == "json")) for each in loaded], form, output)
+    if form == "go-sqlite":
+        for profile in (profile for each in loaded for profile in each.profiles if profile.runtime.extends):
+            told = f'profile "{profile.slug}" in registry "{profile.registry}" builds on others'
+            click.echo(f"{told}, which the original program does not know: it has only its own part there", err=True)
     damaged = [what for each in loaded for what in _named_damage(each)]
     for what in damaged:
         click.echo(f"damaged, so not exported as it should be: {what}", err=True)

@@ -67,6 +67,8 @@ class _Runtime(Struct):
     middlewares: list[SentUse] | None = None
     tools: tuple[str, ...] | None = None
     step_settings_patch: dict[str, dict[str, Any]] | None = None
+    extends: Any = None
+    """The original program has none; what this one exports may."""
 
 
 class _Profile(Struct):
@@ -181,6 +183,8 @@ def _profile(registry: str, key: str, raw: Raw, at_ms: int, notices: list[str]) 
     uses, repaired = _with_ids(runtime.middlewares or [])
     if repaired:
         notices.append(f"{where}: repeated middlewares now have ids")
+    if runtime.extends:
+        notices.append(f"{where}: what it builds on {_STAYS}")
     for name, value in extensions.items():
         if name.startswith("middleware."):
             extensions[name] = _by_use(name, value, uses, runtime.middlewares or [])
