@@ -177,6 +177,21 @@ def test_broken_row_does_not_take_the_others_down(opened, tmp_path, broken):
     assert kept["broken"] == broken
 
 
+def test_null_and_bytes_where_texts_belong_do_not_stop_the_start(serving, run, tmp_path):
+    path = tmp_path / "odd.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(LAYOUT.replace(" NOT NULL", ""))
+        rows = [(b"default", json.dumps(HOUSE), "soon"), ("null", None, 1.5), (None, "{}", None)]
+        connection.executemany("INSERT INTO profile_registries VALUES (?, ?, ?)", rows)
+    verified = run(tmp_path, "profiles", "verify", path)
+    assert (verified.returncode, verified.stderr) == (1, "")
+    assert 'registry "null": ' in verified.stdout
+    with serving(tmp_path, "--profile-registry-db", path) as server:
+        server.wait_for_log('registry \\"?null\\"? was not taken over')
+        assert [item["slug"] for item in server.request("GET", PROFILES).json] == ["concierge", "night"]
+        assert server.request("GET", "/api/chat/registries/default").status == 200
+
+
 def test_broken_default_registry_does_not_stop_the_start(opened):
     with opened(("default", "{", 0)) as server:
         server.wait_for_log('registry "default" was not taken over')

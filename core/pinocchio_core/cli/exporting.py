@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -17,12 +18,15 @@ from pinocchio_core.host.host import Host
 from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.settings import parse_registry
 from pinocchio_core.store.layouts.original import LAYOUT, joined
+from pinocchio_core.store.sqlite.faults import fault_of
 from pinocchio_core.store.sqlite.files import create_file
-from pinocchio_core.store.sqlite.library import connected
+from pinocchio_core.store.sqlite.library import connected, library
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.filters import ProfileFilter
 from pinocchio_core.store.tables.registries import StoredRegistry
 from pinocchio_core.store.tables.rows import readable
+
+_ELSEWHERE: Final = "choose another path, or make space"
 
 
 @dataclass(frozen=True)
@@ -141,12 +145,27 @@ def _write(exported: list[tuple[StoredRegistry, bytes]], form: str, output: Path
     try:
         if not create_file(output):
             raise DatabaseRefused(f"{output} exists already", next_step="name a file that does not exist")
+        with _removed_on_failure(output, Path(f"{output}-journal")):
+            if form == "json":
+                output.write_bytes(text + b"\n")
+            else:
+                _write_original(output, exported)
     except OSError as error:
-        raise DatabaseRefused(f"cannot write {output}: {error.strerror}", next_step="choose another path") from error
-    if form == "json":
-        output.write_bytes(text + b"\n")
-    else:
-        _write_original(output, exported)
+        raise DatabaseRefused(f"cannot write {output}: {error.strerror}", next_step=_ELSEWHERE) from error
+    except library().errors as error:
+        raise DatabaseRefused(f"cannot write {output}: {fault_of(error) or error}", next_step=_ELSEWHERE) from error
+
+
+@contextmanager
+def _removed_on_failure(*paths: Path) -> Iterator[None]:
+    """Files of which nothing is left where the block fails: they would only be in the way of the next attempt."""
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _write_original(path: Path, exported: list[tuple[StoredRegistry, bytes]]) -> None:
@@ -189,11 +208,11 @@ def _put(path: Path, text: str | None) -> None:
             path.unlink()
             click.echo(f"removed {path}")
             return
-        create_file(path)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(text, encoding="utf-8")
-        beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path.resolve())
+        with _removed_on_failure(*([beside, path] if create_file(path) else [beside])):
+            beside.write_text(text, encoding="utf-8")
+            beside.chmod(path.stat().st_mode & 0o777)
+            beside.replace(path.resolve())
     except OSError as error:
-        raise DatabaseRefused(f"cannot write {path}: {error.strerror}", next_step="choose another path") from error
+        raise DatabaseRefused(f"cannot write {path}: {error.strerror}", next_step=_ELSEWHERE) from error
     click.echo(f"wrote {path}")

@@ -85,6 +85,12 @@ def run(*, garbage: tuple[int, int, int]) -> None:
         _end(error, error.exit_code)
     except PinocchioError as error:
         _end(error, 1)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        told = PinocchioError(f"{error.filename}: {error.strerror}")
+        told.next_step = "set its permissions and those of its folders, or run this as a user who may get there"
+        _end(told, 1)
     except Ended as ended:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to be cleaned up
         sys.exit(ended.exit_code)

@@ -24,6 +24,9 @@ _PROFILES = (
     "SELECT registry_slug, slug, CAST(payload_json AS BLOB), payload_sha256, version FROM profiles"
     " WHERE (registry_slug, slug) > (?, ?) ORDER BY registry_slug, slug LIMIT ?"
 )
+_REGISTRIES = (
+    "SELECT CAST(slug AS TEXT), coalesce(CAST(payload_json AS BLOB), x'') FROM profile_registries ORDER BY slug"
+)
 _REVISIONS = (
     "SELECT seq, registry_slug, slug, CAST(version AS INTEGER), CAST(payload_json AS BLOB) FROM profile_revisions"
     " WHERE seq > ? AND payload_json IS NOT NULL ORDER BY seq LIMIT ?"
@@ -175,10 +178,7 @@ def _page_problems(connection: Connection) -> Iterator[str]:
 
 
 def _registry_problems(connection: Connection, digest: "hashlib._Hash", *, original: bool) -> Iterator[str]:
-    rows = connection.execute(
-        "SELECT slug, CAST(payload_json AS BLOB) FROM profile_registries ORDER BY slug"
-    ).fetchall()
-    for slug, payload in rows:
+    for slug, payload in connection.execute(_REGISTRIES).fetchall():
         digest.update(payload)
         try:
             if original:

@@ -29,6 +29,10 @@ from pinocchio_core.store.tables.rows import PROFILE_COLUMNS, Author, profile_va
 
 IMPORTED = Author(actor="pinocchio", source="legacy-import")
 
+_LEGACY = (
+    "SELECT CAST(slug AS TEXT), coalesce(CAST(payload_json AS BLOB), x''), CAST(updated_at_ms AS INTEGER)"
+    " FROM legacy_profile_registries"
+)
 _INSERT_REGISTRY = (
     "INSERT INTO profile_registries (slug, payload_json, updated_at_ms, version, default_profile_slug)"
     " VALUES (?, ?, ?, ?, ?)"
@@ -105,7 +109,7 @@ def split_registries(database: Database, *, now_ms: int) -> list[str]:
     """
     notices: list[str] = []
     taken: set[str] = set()
-    rows = database.rows("SELECT slug, CAST(payload_json AS BLOB), updated_at_ms FROM legacy_profile_registries")
+    rows = database.rows(_LEGACY)
     for name, payload, updated_at_ms in sorted(rows, key=lambda row: _canonical_first(str(row[0]))):
         at_ms = updated_at_ms or now_ms
         try:
