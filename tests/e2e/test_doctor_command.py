@@ -110,6 +110,20 @@ def test_damaged_rows_and_profiles_of_missing_plugins_are_named(doctor, command,
     assert command("verify", "--with-plugins", backup)[0] == 0
 
 
+def test_versions_of_the_history_that_are_broken_are_named_and_keep_no_backup_from_being_made(
+    doctor, backup, run, tmp_path, database
+):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE profile_revisions SET payload_json = '{' WHERE slug = 'agent'")
+    said = 'version 1 of profile "agent" in registry "default"'
+    code, found = doctor()
+    assert (code, found["rows"][0], said in found["rows"][1]) == (0, "warning", True)
+    where = {"PINOCCHIO_PROFILE_REGISTRY_DB": database}
+    assert run(tmp_path, "profiles", "backup", tmp_path / "copy.db", **where).returncode == 0
+    verified = run(tmp_path, "profiles", "verify", tmp_path / "copy.db")
+    assert (verified.returncode, said in verified.stdout) == (1, True)
+
+
 def test_a_lock_that_another_program_holds_is_found(doctor, backup, database):
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

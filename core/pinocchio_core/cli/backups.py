@@ -101,8 +101,8 @@ def verify(host: Host, /, path: Path | None, with_plugins: bool, as_json: bool, 
     """Look at every page and document of a database or a backup, and compare it with its manifest.
 
     PATH is the file; default: the database. Nothing is changed, and servers may go on. Exit status: 0 where it is
-    sound, and with --with-plugins none of its profiles would be refused; 1 where not, or where it cannot be read;
-    2 where the command is wrong.
+    sound, all versions of its history too, and with --with-plugins none of its profiles would be refused; 1 where not,
+    or where it cannot be read; 2 where the command is wrong.
     """
     judge = Validation(host).stored_problems if with_plugins else None
     with shown_progress("verifying") as progress:
@@ -111,7 +111,7 @@ def verify(host: Host, /, path: Path | None, with_plugins: bool, as_json: bool, 
         print_json({**msgspec.structs.asdict(found), "path": str(found.path), "sound": found.sound})
     else:
         _print_found(found)
-    if not found.sound or found.refused:
+    if not found.sound or found.lost or found.refused:
         click.get_current_context().exit(1)
 
 
@@ -122,6 +122,8 @@ def _print_found(found: Inspection) -> None:
     )
     for problem in found.problems:
         click.echo(f"  {problem}")
+    for lost in found.lost:
+        click.echo(f"  of the history, {lost}")
     for refused in found.refused:
         click.echo(f"  the installed plugins would refuse {refused}")
 

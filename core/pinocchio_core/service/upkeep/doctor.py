@@ -97,6 +97,9 @@ def _rows(found: Inspection) -> Check:
     if found.problems:
         step = "replace or delete what is named, or restore a backup; everything else is served"
         return Check("rows", "wrong", _several(found.problems), step)
+    if found.lost:
+        step = "go by other versions; an older backup may still have these"
+        return Check("rows", "warning", "of the history is broken: " + _several(found.lost), step)
     return Check("rows", "ok", "every page and document is what was written")
 
 

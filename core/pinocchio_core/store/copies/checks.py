@@ -57,12 +57,14 @@ class Inspection(Struct, frozen=True, kw_only=True):
     highest_version: int
     problems: tuple[str, ...]
     """At most MAX_PROBLEMS."""
+    lost: tuple[str, ...] = ()
+    """Versions of the history that are broken, at most MAX_PROBLEMS; they keep no copy from being made."""
     refused: tuple[str, ...] = ()
     """Profiles that the installed plugins would not accept, and why, where that was asked for; at most MAX_PROBLEMS."""
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether all that is served today is what was written."""
         return not self.problems
 
 
@@ -133,6 +135,7 @@ def _inspected(path: Path, connection: Connection, progress: Progress, judge: Ju
     layout = layout_of(path, connection)
     digest, problems = hashlib.sha256(), list(_page_problems(connection))
     refused: list[str] = []
+    lost: tuple[str, ...] = ()
     problems += _registry_problems(connection, digest, original=layout == 0)
     if "profile_labels" in tables_of(connection):
         _add_labels(connection, digest)
@@ -156,7 +159,7 @@ def _inspected(path: Path, connection: Connection, progress: Progress, judge: Ju
                 problems.append(str(error))
             else:
                 refused += _refusal(row, judge)
-        problems += islice(_revision_problems(connection), MAX_PROBLEMS)
+        lost = tuple(islice(_lost_versions(connection), MAX_PROBLEMS))
     return Inspection(
         path=path,
         size_bytes=number("PRAGMA page_count") * number("PRAGMA page_size"),
@@ -164,6 +167,7 @@ def _inspected(path: Path, connection: Connection, progress: Progress, judge: Ju
         registries=number("SELECT count(*) FROM profile_registries"),
         content_sha256=digest.hexdigest(),
         problems=tuple(problems[:MAX_PROBLEMS]),
+        lost=lost,
         refused=tuple(refused[:MAX_PROBLEMS]),
         **counts,
     )
@@ -189,7 +193,7 @@ def _registry_problems(connection: Connection, digest: "hashlib._Hash", *, origi
             yield f'registry "{slug}": {error}'
 
 
-def _revision_problems(connection: Connection) -> Iterator[str]:
+def _lost_versions(connection: Connection) -> Iterator[str]:
     """Of every version that is kept of a profile or a registry, since labels and requests may name any of them."""
     last = 0
     while rows := connection.execute(_REVISIONS, (last, _PAGE)).fetchall():
