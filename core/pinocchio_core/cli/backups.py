@@ -19,6 +19,7 @@ from pinocchio_core.settings import parse_store
 from pinocchio_core.store.copies import backup as backups_store
 from pinocchio_core.store.copies.archive import ENDING, is_archive
 from pinocchio_core.store.copies.checks import Inspection, Progress
+from pinocchio_core.store.copies.kept import list_backups, prune
 
 
 @click.command()
@@ -56,7 +57,7 @@ def backup(
     plugins = {record.distribution: record.version for record in host.records}
     with shown_progress("verifying") as progress:
         manifest = backups_store.make_backup(database, target, plugins=plugins, now=now, progress=progress)
-    removed = backups_store.prune(target.with_name(database.name), keep=keep, max_age_s=max_age, now=now)
+    removed = prune(database, target.parent, keep=keep, max_age_s=max_age, now=now)
     if as_json:
         document = {**msgspec.to_builtins(manifest), "path": str(target), "removed": [str(each) for each in removed]}
         print_json(document)
@@ -80,7 +81,7 @@ def _target(database: Path, destination: Path | None, kind: backups_store.Format
 @click.option("--json", "as_json", is_flag=True, help="Everything as a JSON array.")
 def backups(as_json: bool, **where: Any) -> None:
     """List the backups beside the database, the newest first; those without a manifest are not verified."""
-    found = backups_store.list_backups(database_path(where))
+    found = list_backups(database_path(where))
     if as_json:
         print_json(msgspec.to_builtins(found))
         return

@@ -20,7 +20,7 @@ from pinocchio_core.host.blame import end
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upgrades.preflight import Comparison, Judged, Preflight, compared, looked_at
 from pinocchio_core.settings import parse_store
-from pinocchio_core.store.copies.backup import list_backups
+from pinocchio_core.store.copies.kept import list_backups
 
 _SHOWN = 100
 _NO_PLUGIN = "{} has no plugin: it names none in the entry points pinocchio.plugins"
@@ -89,7 +89,7 @@ def _databases(where: dict[str, Any], backups: Path | None) -> tuple[Path | None
     if not found:
         notes.append(f"no database is named, and there is none at {path}")
     if backups is not None:
-        copies = [Path(each.path) for each in list_backups(backups / path.name)]
+        copies = [Path(each.path) for each in list_backups(path, backups)]
         found += copies
         notes += [] if copies else [f"there is no backup of {path.name} in {backups}"]
     return (path if there else None), found, notes

@@ -12,9 +12,9 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.checking.validation import Validation
 from pinocchio_core.service.upgrades.config_migration import ConfigMigration
-from pinocchio_core.store.copies.backup import list_backups
 from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.copies.documents import stored_documents
+from pinocchio_core.store.copies.kept import list_backups
 from pinocchio_core.store.layouts.migrations import FIRST_WITH_LABELS
 from pinocchio_core.store.sqlite.dsn import Dsn
 from pinocchio_core.store.sqlite.files import loose_permissions, real_path, require_plain_file
@@ -78,7 +78,7 @@ def diagnose(
     yield _log(real, wal, servers)
     yield _permissions(path, backups)
     yield _space(path, found)
-    yield _backups(backups / path.name, max_backup_age_s, now)
+    yield _backups(path, backups, max_backup_age_s, now)
 
 
 def _plugins(host: Host) -> Check:
@@ -231,11 +231,11 @@ def _space(path: Path, found: Inspection) -> Check:
     return Check("space", "ok", text)
 
 
-def _backups(database: Path, max_age_s: float, now: datetime) -> Check:
-    verified = [each for each in list_backups(database) if each.verified]
+def _backups(database: Path, folder: Path, max_age_s: float, now: datetime) -> Check:
+    verified = [each for each in list_backups(database, folder) if each.verified]
     step = "`pinocchio profiles backup`, or have the server do it: --backup-dir, --backup-every"
     if not verified:
-        return Check("backups", "warning", f"no verified backup is in {database.parent}", step)
+        return Check("backups", "warning", f"no verified backup is in {folder}", step)
     age_s = (now.astimezone() - datetime.fromisoformat(verified[0].created_at)).total_seconds()
     text = f"the newest verified one of {len(verified)} is of {verified[0].created_at}"
     return Check("backups", "warning" if age_s > max_age_s else "ok", text, step if age_s > max_age_s else None)

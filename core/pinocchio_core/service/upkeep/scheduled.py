@@ -14,7 +14,8 @@ from typing import Any, Final
 from pinocchio_core.errors import PinocchioError
 from pinocchio_core.service.upkeep.leases import Lease
 from pinocchio_core.service.upkeep.schedule import Schedule
-from pinocchio_core.store.copies.backup import backup_name, make_backup, prune
+from pinocchio_core.store.copies.backup import backup_name, make_backup
+from pinocchio_core.store.copies.kept import prune
 from pinocchio_core.store.store import Store
 from pinocchio_core.store.tables.facts import Facts
 
@@ -125,7 +126,8 @@ class ScheduledBackups:
             self._database, destination, plugins=self._plugins, now=now, progress=lambda _, __: self._go_on()
         )
         removed = prune(
-            self._schedule.folder / self._database.name,
+            self._database,
+            self._schedule.folder,
             keep=self._schedule.keep,
             max_age_s=self._schedule.max_age_s,
             now=now,

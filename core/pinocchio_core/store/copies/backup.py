@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, structs
 
+from pinocchio_core.domain.slugs import printable
 from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.copies.archive import ENDING, is_archive, write_archive
 from pinocchio_core.store.copies.checks import Inspection, Judge, Progress, inspect_database, require_file
@@ -42,18 +43,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Distributions and their versions."""
     sqlite: str
     format: Format = "database"
-
-
-class Found(Struct, frozen=True, kw_only=True):
-    """A backup as it is listed."""
-
-    path: str
-    created_at: str
-    size_bytes: int
-    profiles: int | None
-    verified: bool
-    """Whether a manifest of its size lies beside it; `verify` looks at the content."""
-    format: Format
+    source: str = ""
+    """Where the database is, without links; empty in manifests of earlier versions."""
+    beside: bool = False
+    """Whether the backup was made in the folder of the database, so that both are moved together."""
 
 
 def backup_name(database: Path, now: datetime, folder: Path | None = None, *, kind: Format = "database") -> Path:
@@ -69,6 +62,11 @@ def free_name(first: Path, ending: str = "") -> Path:
     """The path and its ending, with a number between them where that is taken."""
     names = itertools.chain([first.name], (f"{first.name}-{number}" for number in itertools.count(2)))
     return next(path for name in names if not (path := first.with_name(name + ending)).exists())
+
+
+def source_of(database: Path) -> str:
+    """What manifests tell a database by from others with its name: where it is, without links."""
+    return printable(str(database.resolve()))
 
 
 def manifest_path(backup: Path) -> Path:
@@ -169,58 +167,14 @@ def read_manifest(backup: Path) -> Manifest | None:
         return None
 
 
-def list_backups(database: Path) -> list[Found]:
-    """The backups beside a database, the newest first."""
-    found = []
-    for path in database.parent.glob(f"{_escaped(database.name)}.bak.*"):
-        if path.name.endswith(".manifest.json") or ".unfinished-" in path.name or not path.is_file():
-            continue
-        manifest, stat = read_manifest(path), path.stat()
-        made = (
-            manifest.created_at
-            if manifest
-            else datetime.fromtimestamp(stat.st_mtime).astimezone().isoformat("T", "seconds")
-        )
-        verified = manifest is not None and manifest.size_bytes == stat.st_size
-        profiles = manifest.profiles if manifest else None
-        found.append(
-            Found(
-                path=str(path),
-                created_at=made,
-                size_bytes=stat.st_size,
-                profiles=profiles,
-                verified=verified,
-                format="archive" if is_archive(path) else "database",
-            )
-        )
-    return sorted(found, key=lambda each: (datetime.fromisoformat(each.created_at), each.path), reverse=True)
-
-
-def prune(database: Path, *, keep: int | None, max_age_s: float | None, now: datetime) -> list[Path]:
-    """Remove old verified backups of a database, never the newest; returns what was removed.
-
-    Copies without a manifest are not ours to remove.
-    """
-    verified = [each for each in list_backups(database) if each.verified]
-    removed = []
-    for position, each in enumerate(verified):
-        age_s = (now.astimezone() - datetime.fromisoformat(each.created_at)).total_seconds()
-        too_many = keep is not None and position >= keep
-        too_old = max_age_s is not None and age_s > max_age_s
-        if position and (too_many or too_old):
-            path = Path(each.path)
-            path.unlink(missing_ok=True)
-            manifest_path(path).unlink(missing_ok=True)
-            removed.append(path)
-    return removed
-
-
 def _manifest(
     found: Inspection, copy: Path, *, database: Path, destination: Path, plugins: Mapping[str, str], now: datetime
 ) -> Manifest:
     return Manifest(
         file=destination.name,
         database=database.name,
+        source=source_of(database),
+        beside=destination.parent.resolve() == database.resolve().parent,
         created_at=now.astimezone().isoformat("T", "seconds"),
         size_bytes=copy.stat().st_size,
         file_sha256=_file_sha256(copy),
@@ -252,7 +206,3 @@ def _file_sha256(path: Path) -> str:
     """The hash of a file that this process does not have open as a database."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

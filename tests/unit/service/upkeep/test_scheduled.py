@@ -8,7 +8,7 @@ from pinocchio_core.errors import StoreUnavailable
 from pinocchio_core.service.upkeep.schedule import Schedule
 from pinocchio_core.service.upkeep.scheduled import BACKUP_LEASE, ScheduledBackups
 from pinocchio_core.service.writing.seeding import fill
-from pinocchio_core.store.copies.backup import list_backups
+from pinocchio_core.store.copies.kept import list_backups
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
@@ -62,7 +62,7 @@ def server(path, folder, clock):
 
 
 def _count(folder, path):
-    return len(list_backups(folder / path.name))
+    return len(list_backups(path, folder))
 
 
 def test_one_is_made_at_once_and_the_next_after_its_interval(server, clock, folder, path):

@@ -21,6 +21,7 @@ from pinocchio_core.store.copies.archive import (
     write_archive,
 )
 from pinocchio_core.store.copies.documents import stored_documents
+from pinocchio_core.store.copies.kept import list_backups
 from pinocchio_core.store.copies.restore import restore, restore_live
 from pinocchio_core.store.copies.unarchive import make_indexes_again, rebuild
 from pinocchio_core.store.layouts.migrations import LATEST, migrate
@@ -83,7 +84,7 @@ def test_the_manifest_says_the_same_as_that_of_a_copy(archive, path):
 def test_it_is_verified_and_listed(archive, path):
     found = backup.verify(archive)
     assert (found.sound, found.profiles, found.path) == (True, 4, archive)
-    (listed,) = backup.list_backups(path)
+    (listed,) = list_backups(path)
     assert (listed.path, listed.format, listed.verified, listed.profiles) == (str(archive), "archive", True, 4)
 
 

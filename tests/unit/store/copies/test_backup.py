@@ -5,7 +5,7 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -198,24 +198,3 @@ def test_versions_that_were_deleted_and_more_than_a_page_of_them_are_looked_at(s
     with connected(path, mode="rw") as connection:
         connection.execute("UPDATE profile_revisions SET payload_json = 'null' WHERE slug = 'p500'")
     assert len(inspect_database(path).lost) == 1
-
-
-def _days_ago(days):
-    return NOW - timedelta(days=days)
-
-
-def test_pruning_keeps_the_newest_and_what_has_no_manifest(store, make, path):
-    made = {days: make(now=_days_ago(days)) for days in (0, 1, 40)}
-    plain = path.with_name("profiles.db.bak.plain")
-    plain.write_bytes(b"")
-    assert backup.prune(path, keep=None, max_age_s=30 * 86_400, now=NOW) == [made[40]]
-    assert backup.prune(path, keep=1, max_age_s=None, now=NOW) == [made[1]]
-    assert backup.prune(path, keep=None, max_age_s=0, now=NOW + timedelta(days=9)) == []
-    assert [(each.path, each.verified) for each in backup.list_backups(path) if each.verified] == [(str(made[0]), True)]
-    assert plain.exists()
-    assert not backup.manifest_path(made[1]).exists()
-
-
-def test_a_backup_of_another_database_in_the_folder_is_none_of_this_one(store, make, path):
-    make(path.with_name("other.db.bak.1"))
-    assert backup.list_backups(path) == []

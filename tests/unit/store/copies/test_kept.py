@@ -1,0 +1,105 @@
+"""Backups that are kept: which are listed, and which are removed."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from pinocchio_core.store.copies.backup import backup_name, make_backup, manifest_path, read_manifest
+from pinocchio_core.store.copies.kept import list_backups, prune
+
+NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def make(path):
+    """`make()`: a backup beside the database, or in a folder; of another one where that is named."""
+
+    def made(destination=None, *, now=NOW, folder=None, database=path):
+        target = destination or backup_name(database, now, folder)
+        make_backup(database, target, plugins={}, now=now)
+        return target
+
+    return made
+
+
+def _days_ago(days):
+    return NOW - timedelta(days=days)
+
+
+def test_pruning_keeps_the_newest_and_what_has_no_manifest(store, make, path):
+    made = {days: make(now=_days_ago(days)) for days in (0, 1, 40)}
+    plain = path.with_name("profiles.db.bak.plain")
+    plain.write_bytes(b"")
+    assert prune(path, keep=None, max_age_s=30 * 86_400, now=NOW) == [made[40]]
+    assert prune(path, keep=1, max_age_s=None, now=NOW) == [made[1]]
+    assert prune(path, keep=None, max_age_s=0, now=NOW + timedelta(days=9)) == []
+    assert [(each.path, each.verified) for each in list_backups(path) if each.verified] == [(str(made[0]), True)]
+    assert plain.exists()
+    assert not manifest_path(made[1]).exists()
+
+
+def test_a_backup_of_another_database_in_the_folder_is_none_of_this_one(store, make, path):
+    make(path.with_name("other.db.bak.1"))
+    assert list_backups(path) == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "backups"
+
+
+@pytest.fixture
+def other(store, path, tmp_path):
+    """Another database with the same name."""
+    store.close()
+    (tmp_path / "other").mkdir()
+    return shutil.copy(path, tmp_path / "other" / path.name)
+
+
+def _listed(*where):
+    return [each.path for each in list_backups(*where)]
+
+
+def _without_source(copy):
+    """Give a backup the manifest of an earlier version."""
+    document = msgspec.to_builtins(read_manifest(copy))
+    del document["source"], document["beside"]
+    manifest_path(copy).write_bytes(msgspec.json.encode(document))
+    return copy
+
+
+def test_databases_with_one_name_keep_their_backups_apart_in_a_folder(make, path, other, folder):
+    theirs = make(folder=folder, now=_days_ago(1), database=other)
+    old, new = make(folder=folder, now=_days_ago(2)), make(folder=folder)
+    assert (_listed(path, folder), _listed(other, folder)) == ([str(new), str(old)], [str(theirs)])
+    assert prune(path, folder, keep=1, max_age_s=0, now=NOW) == [old]
+    assert theirs.exists()
+
+
+def test_a_backup_that_does_not_say_of_which_database_it_is_is_removed_beside_one_only(make, path, other, folder):
+    unknown = _without_source(make(folder=folder, now=_days_ago(1), database=other))
+    beside, new = _without_source(make(now=_days_ago(1))), make()
+    make(folder=folder)
+    assert str(unknown) in _listed(path, folder)
+    assert prune(path, folder, keep=1, max_age_s=0, now=NOW) == []
+    assert prune(path, keep=1, max_age_s=0, now=NOW) == [beside]
+    assert (unknown.exists(), new.exists()) == (True, True)
+
+
+def test_backups_that_are_moved_with_the_database_beside_them_stay_its_own(store, make, path, tmp_path):
+    made = [make(now=_days_ago(days)).name for days in (0, 1)]
+    store.close()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for each in list(path.parent.glob("profiles.db*")):
+        each.rename(moved / each.name)
+    assert _listed(moved / path.name) == [str(moved / name) for name in made]
+    assert prune(moved / path.name, keep=1, max_age_s=None, now=NOW) == [moved / made[1]]
+
+
+def test_a_database_is_the_same_one_through_a_link(store, make, path, tmp_path):
+    (tmp_path / "linked").symlink_to(path.parent)
+    old, new = make(folder=tmp_path / "backups", now=_days_ago(1)), make(folder=tmp_path / "backups")
+    assert _listed(tmp_path / "linked" / path.name, tmp_path / "backups") == [str(new), str(old)]
