@@ -146,7 +146,7 @@ def test_settings_that_lose_or_refuse_writes_are_warned_of(doctor, backup, datab
     assert said in found["journal"][1]
 
 
-def test_a_backup_that_is_missing_or_old_is_warned_of(doctor, backup, tmp_path):
+def test_a_backup_that_is_missing_or_old_or_of_the_future_is_warned_of(doctor, backup, tmp_path):
     assert doctor()[1]["backups"][0] == "ok"
     code, found = doctor("--backup-dir", tmp_path)
     assert (code, found["backups"][0]) == (0, "warning")
@@ -154,9 +154,10 @@ def test_a_backup_that_is_missing_or_old_is_warned_of(doctor, backup, tmp_path):
     manifest = f"{backup}.manifest.json"
     with open(manifest) as file:  # noqa: PTH123  a path as it was printed
         document = json.load(file)
-    with open(manifest, "w") as file:  # noqa: PTH123
-        json.dump(document | {"created_at": "2020-02-02T02:02:02+00:00"}, file)
-    assert doctor("--max-backup-age", "52w")[1]["backups"][0] == "warning"
+    for time in ("2020-02-02T02:02:02+00:00", "2999-02-02T02:02:02+00:00"):
+        with open(manifest, "w") as file:  # noqa: PTH123
+            json.dump(document | {"created_at": time}, file)
+        assert doctor("--max-backup-age", "52w")[1]["backups"][0] == "warning"
 
 
 def test_labels_that_point_nowhere_are_said(serving, backup, doctor, tmp_path, database):

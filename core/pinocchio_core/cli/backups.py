@@ -57,7 +57,7 @@ def backup(
     plugins = {record.distribution: record.version for record in host.records}
     with shown_progress("verifying") as progress:
         manifest = backups_store.make_backup(database, target, plugins=plugins, now=now, progress=progress)
-    removed = prune(database, target.parent, keep=keep, max_age_s=max_age, now=now)
+    removed = prune(database, target.parent, keep=keep, max_age_s=max_age, now=now, made=target)
     if as_json:
         document = {**msgspec.to_builtins(manifest), "path": str(target), "removed": [str(each) for each in removed]}
         print_json(document)

@@ -232,13 +232,15 @@ def _space(path: Path, found: Inspection) -> Check:
 
 
 def _backups(database: Path, folder: Path, max_age_s: float, now: datetime) -> Check:
-    verified = [each for each in list_backups(database, folder) if each.verified]
+    verified = [each for each in list_backups(database, folder, now=now) if each.verified]
     step = "`pinocchio profiles backup`, or have the server do it: --backup-dir, --backup-every"
     if not verified:
         return Check("backups", "warning", f"no verified backup is in {folder}", step)
     age_s = (now.astimezone() - datetime.fromisoformat(verified[0].created_at)).total_seconds()
     text = f"the newest verified one of {len(verified)} is of {verified[0].created_at}"
-    return Check("backups", "warning" if age_s > max_age_s else "ok", text, step if age_s > max_age_s else None)
+    if not 0 <= age_s <= max_age_s:  # or of a time that has not come
+        return Check("backups", "warning", text, step)
+    return Check("backups", "ok", text)
 
 
 def _several(texts: tuple[str, ...] | list[str]) -> str:

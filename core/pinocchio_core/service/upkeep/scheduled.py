@@ -131,6 +131,7 @@ class ScheduledBackups:
             keep=self._schedule.keep,
             max_age_s=self._schedule.max_age_s,
             now=now,
+            made=destination,
         )
         log.info("backup %s: %d profiles, verified; %d older removed", destination, manifest.profiles, len(removed))
         return {"at_ms": at_ms, "path": str(destination), "profiles": manifest.profiles}

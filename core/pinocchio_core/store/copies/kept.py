@@ -29,22 +29,31 @@ class _Kept(Struct, frozen=True, kw_only=True):
     """Whether it is of the database, `None` where nothing says so."""
 
 
-def list_backups(database: Path, folder: Path | None = None) -> list[Found]:
+def list_backups(database: Path, folder: Path | None = None, *, now: datetime | None = None) -> list[Found]:
     """The backups of a database that are beside it, or in the folder, the newest first.
 
-    Those whose manifest names another database are left out.
+    Those of a time that has not come are last: a clock was wrong, and nobody knows when they were made. Those whose
+    manifest names another database are left out.
     """
-    return [each.found for each in _kept(database, folder)]
+    return [each.found for each in _kept(database, folder, now or datetime.now(UTC))]
 
 
 def prune(
-    database: Path, folder: Path | None = None, *, keep: int | None, max_age_s: float | None, now: datetime
+    database: Path,
+    folder: Path | None = None,
+    *,
+    keep: int | None,
+    max_age_s: float | None,
+    now: datetime,
+    made: Path | None = None,
 ) -> list[Path]:
     """Remove old verified backups of a database, never the newest; returns what was removed.
 
-    Copies without a manifest are not ours to remove, nor are those that may be of another database.
+    The newest is the one that was `made` just now, whatever clocks say. Copies without a manifest are not ours to
+    remove, nor are those that may be of another database.
     """
-    verified = [each for each in _kept(database, folder) if each.found.verified and each.ours]
+    verified = [each for each in _kept(database, folder, now) if each.found.verified and each.ours]
+    verified.sort(key=lambda each: made is None or Path(each.found.path).name != made.name)
     removed = []
     for position, each in enumerate(verified):
         age_s = (now.astimezone() - each.made).total_seconds()
@@ -58,9 +67,9 @@ def prune(
     return removed
 
 
-def _kept(database: Path, folder: Path | None) -> list[_Kept]:
+def _kept(database: Path, folder: Path | None, now: datetime) -> list[_Kept]:
     kept = [each for each in _looked_at(database, folder or database.parent) if each.ours is not False]
-    return sorted(kept, key=lambda each: (each.made, each.found.path), reverse=True)
+    return sorted(kept, key=lambda each: (each.made <= now.astimezone(), each.made, each.found.path), reverse=True)
 
 
 def _looked_at(database: Path, folder: Path) -> Iterator[_Kept]:

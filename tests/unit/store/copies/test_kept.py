@@ -13,7 +13,7 @@ NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def make(path):
+def make(store, path):
     """`make()`: a backup beside the database, or in a folder; of another one where that is named."""
 
     def made(destination=None, *, now=NOW, folder=None, database=path):
@@ -28,7 +28,7 @@ def _days_ago(days):
     return NOW - timedelta(days=days)
 
 
-def test_pruning_keeps_the_newest_and_what_has_no_manifest(store, make, path):
+def test_pruning_keeps_the_newest_and_what_has_no_manifest(make, path):
     made = {days: make(now=_days_ago(days)) for days in (0, 1, 40)}
     plain = path.with_name("profiles.db.bak.plain")
     plain.write_bytes(b"")
@@ -40,7 +40,7 @@ def test_pruning_keeps_the_newest_and_what_has_no_manifest(store, make, path):
     assert not manifest_path(made[1]).exists()
 
 
-def test_a_backup_of_another_database_in_the_folder_is_none_of_this_one(store, make, path):
+def test_a_backup_of_another_database_in_the_folder_is_none_of_this_one(make, path):
     make(path.with_name("other.db.bak.1"))
     assert list_backups(path) == []
 
@@ -99,7 +99,21 @@ def test_backups_that_are_moved_with_the_database_beside_them_stay_its_own(store
     assert prune(moved / path.name, keep=1, max_age_s=None, now=NOW) == [moved / made[1]]
 
 
-def test_a_database_is_the_same_one_through_a_link(store, make, path, tmp_path):
+def test_a_database_is_the_same_one_through_a_link(make, path, tmp_path):
     (tmp_path / "linked").symlink_to(path.parent)
     old, new = make(folder=tmp_path / "backups", now=_days_ago(1)), make(folder=tmp_path / "backups")
     assert _listed(tmp_path / "linked" / path.name, tmp_path / "backups") == [str(new), str(old)]
+
+
+def test_the_backup_that_was_just_made_stays_and_those_of_the_future_go_first(make, path):
+    future, old, new = (make(now=_days_ago(days)) for days in (-365, 1, 0))
+    assert [each.path for each in list_backups(path, now=NOW)] == [str(each) for each in (new, old, future)]
+    assert prune(path, keep=2, max_age_s=None, now=NOW, made=new) == [future]
+    early = make(now=_days_ago(9))  # the clock was set back meanwhile
+    assert prune(path, keep=1, max_age_s=0, now=_days_ago(9), made=early) == [new, old]
+
+
+def test_of_many_backups_in_one_second_the_one_that_was_just_made_stays(make, path):
+    made = [make() for _ in range(10)]
+    assert made[-1].name.endswith("-10")
+    assert set(prune(path, keep=1, max_age_s=None, now=NOW, made=made[-1])) == set(made[:-1])
