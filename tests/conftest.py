@@ -283,3 +283,26 @@ def shell_at(environment):
         )
 
     return run_at
+
+
+@pytest.fixture
+def irremovable():
+    """`irremovable(path)`: nobody can remove the file until the test ends; skips where this user cannot do that."""
+    undo = []
+
+    def done(command):
+        return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
+
+    def make(path):
+        for there, back in (
+            (["chattr", "+i", path], ["chattr", "-i", path]),
+            (["mount", "--bind", path, path], ["umount", "--lazy", path]),
+        ):
+            if os.geteuid() == 0 and shutil.which(there[0]) and done(there):
+                undo.append(back)
+                return
+        pytest.skip("this user cannot make a file that stays")
+
+    yield make
+    for command in undo:
+        done(command)

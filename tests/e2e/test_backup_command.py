@@ -61,6 +61,19 @@ def test_what_cannot_be_done_is_one_clear_message(run, tmp_path, arguments, code
     assert "Traceback" not in done.stderr
 
 
+def test_an_old_backup_that_cannot_be_removed_is_said_and_the_new_one_counts(serving, run, tmp_path, irremovable):
+    variables = {"PINOCCHIO_PROFILE_REGISTRY_DB": tmp_path / "data/profiles.db"}
+    with serving(tmp_path):
+        pass
+    (tmp_path / "kept").mkdir()
+    run(tmp_path, "profiles", "backup", "kept/profiles.db.bak.1", **variables)
+    irremovable(tmp_path / "kept/profiles.db.bak.1")
+    done = run(tmp_path, "profiles", "backup", "kept", "--keep", "1", "--json", **variables)
+    assert (done.returncode, done.stderr.startswith("cannot remove kept/profiles.db.bak.1: ")) == (0, True)
+    document = json.loads(done.stdout)
+    assert (document["removed"], len(document["not_removed"])) == ([], 1)
+
+
 def test_old_backups_are_removed_after_a_new_one(serving, run, tmp_path):
     variables = {"PINOCCHIO_PROFILE_REGISTRY_DB": tmp_path / "data/profiles.db"}
     with serving(tmp_path):

@@ -57,14 +57,20 @@ def backup(
     plugins = {record.distribution: record.version for record in host.records}
     with shown_progress("verifying") as progress:
         manifest = backups_store.make_backup(database, target, plugins=plugins, now=now, progress=progress)
-    removed = prune(database, target.parent, keep=keep, max_age_s=max_age, now=now, made=target)
+    pruned = prune(database, target.parent, keep=keep, max_age_s=max_age, now=now, made=target)
     if as_json:
-        document = {**msgspec.to_builtins(manifest), "path": str(target), "removed": [str(each) for each in removed]}
-        print_json(document)
-        return
-    click.echo(f"{target}: {manifest.profiles} profiles in {manifest.registries} registries, verified")
-    for each in removed:
-        click.echo(f"removed {each}")
+        document = {
+            **msgspec.to_builtins(manifest),
+            "path": str(target),
+            "removed": [str(each) for each in pruned.removed],
+        }
+        print_json({**document, "not_removed": pruned.failures})
+    else:
+        click.echo(f"{target}: {manifest.profiles} profiles in {manifest.registries} registries, verified")
+        for each in pruned.removed:
+            click.echo(f"removed {each}")
+    for failure in pruned.failures:
+        click.echo(failure, err=True)
 
 
 def _target(database: Path, destination: Path | None, kind: backups_store.Format | None, now: datetime) -> Path:

@@ -99,7 +99,13 @@ class ScheduledBackups:
         except _Stopped:
             self._settle({})
             return False
+        except Exception as error:  # a fault of ours is no reason to try again at once either
+            self._settle(
+                {BACKUP_FAILURE: {"at_ms": self._store.now_ms(), "reason": f"{type(error).__name__}: {error}"}}
+            )
+            raise
         self._settle({LAST_BACKUP: made, BACKUP_FAILURE: None})
+        self._prune(Path(made["path"]))
         return True
 
     def _run(self) -> None:
@@ -125,16 +131,22 @@ class ScheduledBackups:
         manifest = make_backup(
             self._database, destination, plugins=self._plugins, now=now, progress=lambda _, __: self._go_on()
         )
-        removed = prune(
+        log.info("backup %s: %d profiles, verified", destination, manifest.profiles)
+        return {"at_ms": at_ms, "path": str(destination), "profiles": manifest.profiles}
+
+    def _prune(self, made: Path) -> None:
+        """Remove older ones, when the new one counts already."""
+        pruned = prune(
             self._database,
             self._schedule.folder,
             keep=self._schedule.keep,
             max_age_s=self._schedule.max_age_s,
-            now=now,
-            made=destination,
+            now=datetime.now().astimezone(),
+            made=made,
         )
-        log.info("backup %s: %d profiles, verified; %d older removed", destination, manifest.profiles, len(removed))
-        return {"at_ms": at_ms, "path": str(destination), "profiles": manifest.profiles}
+        log.info("backup %s is the newest; %d older removed", made, len(pruned.removed))
+        for failure in pruned.failures:
+            log.warning("%s", failure)
 
     def _go_on(self) -> None:
         """While a copy is verified: end where the server does, and keep the lease or end where it is lost."""

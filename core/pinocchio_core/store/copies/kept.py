@@ -18,8 +18,16 @@ class Found(Struct, frozen=True, kw_only=True):
     size_bytes: int
     profiles: int | None
     verified: bool
-    """Whether a manifest of its size lies beside it; `verify` looks at the content."""
+    """Whether a manifest of its size, with a time, lies beside it; `verify` looks at the content."""
     format: Format
+
+
+class Pruned(Struct, frozen=True):
+    """What pruning did."""
+
+    removed: list[Path]
+    failures: list[str]
+    """What could not be removed, and why."""
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
@@ -46,25 +54,32 @@ def prune(
     max_age_s: float | None,
     now: datetime,
     made: Path | None = None,
-) -> list[Path]:
-    """Remove old verified backups of a database, never the newest; returns what was removed.
+) -> Pruned:
+    """Remove old verified backups of a database, never the newest; one that cannot be removed keeps no other.
 
     The newest is the one that was `made` just now, whatever clocks say. Copies without a manifest are not ours to
     remove, nor are those that may be of another database.
     """
     verified = [each for each in _kept(database, folder, now) if each.found.verified and each.ours]
     verified.sort(key=lambda each: made is None or Path(each.found.path).name != made.name)
-    removed = []
+    pruned = Pruned([], [])
     for position, each in enumerate(verified):
         age_s = (now.astimezone() - each.made).total_seconds()
         too_many = keep is not None and position >= keep
         too_old = max_age_s is not None and age_s > max_age_s
         if position and (too_many or too_old):
-            path = Path(each.found.path)
-            path.unlink(missing_ok=True)
-            manifest_path(path).unlink(missing_ok=True)
-            removed.append(path)
-    return removed
+            _remove(Path(each.found.path), pruned)
+    return pruned
+
+
+def _remove(path: Path, pruned: Pruned) -> None:
+    try:
+        path.unlink(missing_ok=True)
+        manifest_path(path).unlink(missing_ok=True)
+    except OSError as error:
+        pruned.failures.append(f"cannot remove {path}: {error.strerror or error}")
+    else:
+        pruned.removed.append(path)
 
 
 def _kept(database: Path, folder: Path | None, now: datetime) -> list[_Kept]:
@@ -77,18 +92,30 @@ def _looked_at(database: Path, folder: Path) -> Iterator[_Kept]:
     for path in folder.glob(f"{_escaped(database.name)}.bak.*"):
         if path.name.endswith(".manifest.json") or ".unfinished-" in path.name or not path.is_file():
             continue
-        manifest, stat = read_manifest(path), path.stat()
-        written = datetime.fromtimestamp(stat.st_mtime, UTC).astimezone()
-        made = datetime.fromisoformat(manifest.created_at) if manifest else written
+        try:
+            manifest, stat = read_manifest(path), path.stat()
+        except FileNotFoundError:
+            continue  # another process has removed it meanwhile
+        said = _said(manifest)
+        made = said or datetime.fromtimestamp(stat.st_mtime, UTC).astimezone()
         found = Found(
             path=str(path),
             created_at=made.isoformat("T", "seconds"),
             size_bytes=stat.st_size,
             profiles=manifest.profiles if manifest else None,
-            verified=manifest is not None and manifest.size_bytes == stat.st_size,
+            verified=manifest is not None and said is not None and manifest.size_bytes == stat.st_size,
             format="archive" if is_archive(path) else "database",
         )
         yield _Kept(found=found, made=made, ours=_is_of(manifest, path, database))
+
+
+def _said(manifest: Manifest | None) -> datetime | None:
+    """When a backup was made as its manifest says; `None` where that is no moment."""
+    try:
+        made = datetime.fromisoformat(manifest.created_at) if manifest else None
+    except ValueError:
+        return None
+    return made if made and made.tzinfo else None
 
 
 def _is_of(manifest: Manifest | None, path: Path, database: Path) -> bool | None:

@@ -127,6 +127,34 @@ def test_old_ones_are_removed_but_for_those_to_keep(server, clock, folder, path)
     assert _count(folder, path) == 2
 
 
+def test_an_old_one_that_cannot_be_removed_is_no_reason_to_make_another(
+    server, clock, folder, path, irremovable, caplog
+):
+    one = server(keep=1)
+    assert one.turn() is True
+    irremovable(next(folder.glob("*[0-9]")))
+    clock.now_ms += HOUR_MS
+    assert (one.turn(), one.turn(), one.reasons()) == (True, False, [])
+    assert _count(folder, path) == 2
+    assert "cannot remove" in caplog.text
+    with closing_store(path, clock) as store:
+        assert Facts(store.database).read(BACKUP_LEASE) is None
+
+
+def test_a_fault_of_ours_is_kept_and_tried_again_after_a_minute(path, folder, clock, server):
+    server()
+    with closing_store(path, clock) as store:
+        schedule = Schedule(folder=folder, every_s=3600, keep=1, max_age_s=None)
+        one = ScheduledBackups(store, schedule, database=path, plugins={"some": object()})
+        with pytest.raises(TypeError):
+            one.turn()
+        assert one.turn() is False
+        assert one.reasons()[0].startswith("the last backup failed: TypeError: ")
+        clock.now_ms += 60_000
+        with pytest.raises(TypeError):
+            one.turn()
+
+
 def test_a_server_that_ends_gives_up_its_backup_and_leaves_it_to_the_next(server, folder):
     one, two = server(), server()
     one.stop()

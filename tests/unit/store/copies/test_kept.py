@@ -32,9 +32,9 @@ def test_pruning_keeps_the_newest_and_what_has_no_manifest(make, path):
     made = {days: make(now=_days_ago(days)) for days in (0, 1, 40)}
     plain = path.with_name("profiles.db.bak.plain")
     plain.write_bytes(b"")
-    assert prune(path, keep=None, max_age_s=30 * 86_400, now=NOW) == [made[40]]
-    assert prune(path, keep=1, max_age_s=None, now=NOW) == [made[1]]
-    assert prune(path, keep=None, max_age_s=0, now=NOW + timedelta(days=9)) == []
+    assert prune(path, keep=None, max_age_s=30 * 86_400, now=NOW).removed == [made[40]]
+    assert prune(path, keep=1, max_age_s=None, now=NOW).removed == [made[1]]
+    assert prune(path, keep=None, max_age_s=0, now=NOW + timedelta(days=9)).removed == []
     assert [(each.path, each.verified) for each in list_backups(path) if each.verified] == [(str(made[0]), True)]
     assert plain.exists()
     assert not manifest_path(made[1]).exists()
@@ -74,7 +74,7 @@ def test_databases_with_one_name_keep_their_backups_apart_in_a_folder(make, path
     theirs = make(folder=folder, now=_days_ago(1), database=other)
     old, new = make(folder=folder, now=_days_ago(2)), make(folder=folder)
     assert (_listed(path, folder), _listed(other, folder)) == ([str(new), str(old)], [str(theirs)])
-    assert prune(path, folder, keep=1, max_age_s=0, now=NOW) == [old]
+    assert prune(path, folder, keep=1, max_age_s=0, now=NOW).removed == [old]
     assert theirs.exists()
 
 
@@ -83,8 +83,8 @@ def test_a_backup_that_does_not_say_of_which_database_it_is_is_removed_beside_on
     beside, new = _without_source(make(now=_days_ago(1))), make()
     make(folder=folder)
     assert str(unknown) in _listed(path, folder)
-    assert prune(path, folder, keep=1, max_age_s=0, now=NOW) == []
-    assert prune(path, keep=1, max_age_s=0, now=NOW) == [beside]
+    assert prune(path, folder, keep=1, max_age_s=0, now=NOW).removed == []
+    assert prune(path, keep=1, max_age_s=0, now=NOW).removed == [beside]
     assert (unknown.exists(), new.exists()) == (True, True)
 
 
@@ -96,7 +96,7 @@ def test_backups_that_are_moved_with_the_database_beside_them_stay_its_own(store
     for each in list(path.parent.glob("profiles.db*")):
         each.rename(moved / each.name)
     assert _listed(moved / path.name) == [str(moved / name) for name in made]
-    assert prune(moved / path.name, keep=1, max_age_s=None, now=NOW) == [moved / made[1]]
+    assert prune(moved / path.name, keep=1, max_age_s=None, now=NOW).removed == [moved / made[1]]
 
 
 def test_a_database_is_the_same_one_through_a_link(make, path, tmp_path):
@@ -108,12 +108,30 @@ def test_a_database_is_the_same_one_through_a_link(make, path, tmp_path):
 def test_the_backup_that_was_just_made_stays_and_those_of_the_future_go_first(make, path):
     future, old, new = (make(now=_days_ago(days)) for days in (-365, 1, 0))
     assert [each.path for each in list_backups(path, now=NOW)] == [str(each) for each in (new, old, future)]
-    assert prune(path, keep=2, max_age_s=None, now=NOW, made=new) == [future]
+    assert prune(path, keep=2, max_age_s=None, now=NOW, made=new).removed == [future]
     early = make(now=_days_ago(9))  # the clock was set back meanwhile
-    assert prune(path, keep=1, max_age_s=0, now=_days_ago(9), made=early) == [new, old]
+    assert prune(path, keep=1, max_age_s=0, now=_days_ago(9), made=early).removed == [new, old]
 
 
 def test_of_many_backups_in_one_second_the_one_that_was_just_made_stays(make, path):
     made = [make() for _ in range(10)]
     assert made[-1].name.endswith("-10")
-    assert set(prune(path, keep=1, max_age_s=None, now=NOW, made=made[-1])) == set(made[:-1])
+    assert set(prune(path, keep=1, max_age_s=None, now=NOW, made=made[-1]).removed) == set(made[:-1])
+
+
+def test_one_that_cannot_be_removed_is_said_and_keeps_no_other(make, path, irremovable):
+    oldest, old, new = (make(now=_days_ago(days)) for days in (2, 1, 0))
+    irremovable(old)
+    pruned = prune(path, keep=1, max_age_s=None, now=NOW)
+    assert pruned.removed == [oldest]
+    assert [each.startswith(f"cannot remove {old}: ") for each in pruned.failures] == [True]
+    assert _listed(path) == [str(new), str(old)]
+
+
+@pytest.mark.parametrize("time", ["2026-02-22T22:00:00", "yesterday", ""])
+def test_a_backup_whose_manifest_has_no_time_is_not_verified(make, path, time):
+    odd, new = make(now=_days_ago(1)), make()
+    document = msgspec.to_builtins(read_manifest(odd)) | {"created_at": time}
+    manifest_path(odd).write_bytes(msgspec.json.encode(document))
+    assert {each.path: each.verified for each in list_backups(path)} == {str(odd): False, str(new): True}
+    assert prune(path, keep=1, max_age_s=0, now=NOW).removed == []
