@@ -4,10 +4,10 @@ import hashlib
 import itertools
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -23,6 +23,11 @@ from pinocchio_core.store.sqlite.library import connected, library, sqlite_versi
 
 Format = Literal["database", "archive"]
 """A copy of the file, or a portable archive."""
+
+
+_MANIFEST: Final = ".manifest"
+_MADE: Final = ("", "-wal", "-shm", "-journal", _MANIFEST)
+"""What may lie beside an unfinished copy, by the end of its name."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -117,7 +122,7 @@ def make_backup(
             next_step="check the free space and the database",
         ) from error
     finally:
-        for suffix in ("", "-journal"):
+        for suffix in _MADE:
             with suppress(OSError):
                 Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
     return manifest
@@ -191,15 +196,19 @@ def _manifest(
 
 
 def _publish(unfinished: Path, destination: Path, manifest: Manifest) -> None:
-    """Give a verified copy its name, then write its manifest: what has a manifest is whole."""
-    os.link(unfinished, destination)  # fails where somebody has taken the name meanwhile
-    beside = manifest_path(destination)
-    create_file(beside)
-    with beside.open("wb") as file:
+    """Write the manifest of a verified copy, and give both their names, the copy last: what has its name is whole."""
+    written = Path(f"{unfinished}{_MANIFEST}")
+    create_file(written)
+    with written.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    sync_folder(destination.parent)
+    with ExitStack() as undo:  # a link fails where somebody has taken the name meanwhile
+        for source, name in ((written, manifest_path(destination)), (unfinished, destination)):
+            os.link(source, name)
+            undo.callback(name.unlink)
+        sync_folder(destination.parent)
+        undo.pop_all()
 
 
 def _file_sha256(path: Path) -> str:

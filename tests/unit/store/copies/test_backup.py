@@ -1,10 +1,12 @@
 """Copies of a database: consistent, verified, named last, pruned with care."""
 
 import os
+import resource
 import sqlite3
 import stat
+import subprocess
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -94,6 +96,62 @@ def test_a_database_with_a_damaged_document_gives_no_backup_and_leaves_nothing(s
     before = set(path.parent.iterdir())
     with pytest.raises(DatabaseRefused, match='profile "x" in registry "default" is unreadable'):
         make()
+    assert set(path.parent.iterdir()) == before
+
+
+@pytest.fixture
+def full_at():
+    """`with full_at(size):` the disk takes no file that is longer."""
+
+    @contextmanager
+    def full(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return full
+
+
+@pytest.mark.parametrize("name", ["copy.db", "copy.jsonl"])
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_a_disk_that_is_full_during_the_copy_leaves_nothing(store, add, path, full_at, name, step):
+    for number in range(100):
+        add(f"p{number}")
+    store.close()
+    whole = path.with_name(f"whole-{name}")
+    backup.make_backup(path, whole, plugins={}, now=NOW)
+    size, before = whole.stat().st_size, set(path.parent.iterdir())
+    with full_at(size * step // 4 + 1), pytest.raises(DatabaseRefused):
+        backup.make_backup(path, path.with_name(name), plugins={}, now=NOW)
+    assert set(path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("free_kib", [0, 4, 16])
+def test_a_disk_with_no_room_for_files_of_sqlite_beside_the_copy_is_left_empty(store, path, tmp_path, free_kib):
+    store.close()
+    small = tmp_path / "small"
+    small.mkdir()
+    size = f"size={path.stat().st_size // 1024 + free_kib}k"
+    command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", small]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True, timeout=60).returncode:
+        pytest.skip("this user cannot mount a file system")
+    try:
+        with pytest.raises(DatabaseRefused):
+            backup.make_backup(path, small / "copy", plugins={}, now=NOW)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True, timeout=60)
+
+
+def test_a_manifest_that_does_not_fit_leaves_nothing(store, add, path, full_at):
+    add("x")
+    before = set(path.parent.iterdir())
+    large = {f"plugin-{number}": "1" * 1000 for number in range(5000)}
+    with full_at(1 << 20), pytest.raises(DatabaseRefused, match="cannot write"):
+        backup.make_backup(path, path.with_name("copy"), plugins=large, now=NOW)
     assert set(path.parent.iterdir()) == before
 
 
