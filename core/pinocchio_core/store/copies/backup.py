@@ -4,10 +4,10 @@ import hashlib
 import itertools
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -17,17 +17,13 @@ from pinocchio_core.errors import DatabaseRefused
 from pinocchio_core.store.copies.archive import ENDING, is_archive, write_archive
 from pinocchio_core.store.copies.checks import Inspection, Judge, Progress, inspect_database, require_file
 from pinocchio_core.store.copies.unarchive import as_database
+from pinocchio_core.store.copies.unfinished import note_path, unfinished
 from pinocchio_core.store.sqlite.faults import fault_of
-from pinocchio_core.store.sqlite.files import create_file, sync_folder
+from pinocchio_core.store.sqlite.files import sync_folder
 from pinocchio_core.store.sqlite.library import connected, library, sqlite_version
 
 Format = Literal["database", "archive"]
 """A copy of the file, or a portable archive."""
-
-
-_MANIFEST: Final = ".manifest"
-_MADE: Final = ("", "-wal", "-shm", "-journal", _MANIFEST)
-"""What may lie beside an unfinished copy, by the end of its name."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -100,18 +96,17 @@ def make_backup(
         if taken.exists():
             raise DatabaseRefused(f"{taken} exists already", next_step="name a file that does not exist")
     archive = is_archive(destination)
-    unfinished = destination.with_name(f"{destination.name}.unfinished-{os.getpid()}{ENDING if archive else ''}")
     try:
-        create_file(unfinished)
-        (write_archive if archive else copy_database)(database, unfinished)
-        found = _inspected(unfinished, progress=progress)
-        if not found.sound:
-            raise DatabaseRefused(
-                f"the copy of {database} is not sound: " + "; ".join(found.problems),
-                next_step="see `pinocchio profiles verify`, and repair or restore the database",
-            )
-        manifest = _manifest(found, unfinished, database=database, destination=destination, plugins=plugins, now=now)
-        _publish(unfinished, destination, manifest)
+        with unfinished(destination, "unfinished", database=database, ending=ENDING if archive else "") as copy:
+            (write_archive if archive else copy_database)(database, copy)
+            found = _inspected(copy, progress=progress)
+            if not found.sound:
+                raise DatabaseRefused(
+                    f"the copy of {database} is not sound: " + "; ".join(found.problems),
+                    next_step="see `pinocchio profiles verify`, and repair or restore the database",
+                )
+            manifest = _manifest(found, copy, database=database, destination=destination, plugins=plugins, now=now)
+            _publish(copy, destination, manifest)
     except OSError as error:
         raise DatabaseRefused(
             f"cannot write {destination}: {error.strerror or error}", next_step="choose another place, or make space"
@@ -121,10 +116,6 @@ def make_backup(
             f"cannot copy {database} to {destination}: {fault_of(error) or error}",
             next_step="check the free space and the database",
         ) from error
-    finally:
-        for suffix in _MADE:
-            with suppress(OSError):
-                Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
     return manifest
 
 
@@ -195,16 +186,15 @@ def _manifest(
     )
 
 
-def _publish(unfinished: Path, destination: Path, manifest: Manifest) -> None:
+def _publish(copy: Path, destination: Path, manifest: Manifest) -> None:
     """Write the manifest of a verified copy, and give both their names, the copy last: what has its name is whole."""
-    written = Path(f"{unfinished}{_MANIFEST}")
-    create_file(written)
+    written = note_path(copy)
     with written.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     with ExitStack() as undo:  # a link fails where somebody has taken the name meanwhile
-        for source, name in ((written, manifest_path(destination)), (unfinished, destination)):
+        for source, name in ((written, manifest_path(destination)), (copy, destination)):
             os.link(source, name)
             undo.callback(name.unlink)
         sync_folder(destination.parent)

@@ -12,6 +12,7 @@ from pinocchio_core.store.copies.archive import is_archive
 from pinocchio_core.store.copies.backup import copy_database, free_name, verify
 from pinocchio_core.store.copies.checks import Inspection, Progress, inspect_database
 from pinocchio_core.store.copies.unarchive import rebuild
+from pinocchio_core.store.copies.unfinished import unfinished
 from pinocchio_core.store.copies.versions import highest_version
 from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.database import Database
@@ -109,12 +110,11 @@ def _require_sound(backup: Path, progress: Progress) -> None:
 @contextmanager
 def _ready(backup: Path, database: Path) -> Iterator[Path]:
     """A copy of the backup beside the database, in the newest layout and complete in one file."""
-    ready = database.with_name(f"{database.name}.restoring-{os.getpid()}")
     try:
-        create_file(ready)
-        (rebuild if is_archive(backup) else copy_database)(backup, ready)
-        open_database(dsn_of_path(str(ready))).database.close()
-        yield ready
+        with unfinished(database, "restoring", database=database) as ready:
+            (rebuild if is_archive(backup) else copy_database)(backup, ready)
+            open_database(dsn_of_path(str(ready))).database.close()
+            yield ready
     except OSError as error:
         raise DatabaseRefused(
             f"cannot write {database}: {error.strerror or error}", next_step="set its permissions, or make space"
@@ -124,10 +124,6 @@ def _ready(backup: Path, database: Path) -> Iterator[Path]:
             f"cannot put {backup} in the place of {database}: {fault_of(error) or error}",
             next_step="end the programs that have it open, and check the free space; nothing was changed",
         ) from error
-    finally:
-        for suffix in ("", *_SIDECARS, ".lock"):
-            with suppress(OSError):
-                Path(f"{ready}{suffix}").unlink(missing_ok=True)
 
 
 def _highest(path: Path) -> int:

@@ -34,10 +34,10 @@ class Presence:
         path = presence_path(database)
         create_file(path)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND)
-        if _locked(self._file, shared=False):
+        if locked(self._file, shared=False):
             os.ftruncate(self._file, 0)  # of those who have ended
         deadline = time.monotonic() + _WAIT_S
-        while not _locked(self._file, shared=True):
+        while not locked(self._file, shared=True):
             if time.monotonic() >= deadline:
                 os.close(self._file)
                 raise DatabaseRefused(f"{database} is being restored", next_step="start again when that is done")
@@ -58,7 +58,7 @@ def servers_with(database: Path) -> list[int] | None:
     except OSError:
         return None
     try:
-        return None if _locked(file, shared=False) else _processes(file)
+        return None if locked(file, shared=False) else _processes(file)
     finally:
         os.close(file)
 
@@ -74,7 +74,7 @@ def nobody_else(database: Path) -> Iterator[None]:
     create_file(path)
     file = os.open(path, os.O_RDWR)
     try:
-        if not _locked(file, shared=False):
+        if not locked(file, shared=False):
             who = ", ".join(map(str, _processes(file))) or "unknown"
             raise DatabaseRefused(
                 f"a server has {database} open (process {who})",
@@ -86,7 +86,8 @@ def nobody_else(database: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _locked(file: int, *, shared: bool) -> bool:
+def locked(file: int, *, shared: bool) -> bool:
+    """Lock an open file until it is closed; False where another process has it locked."""
     if fcntl is None:
         return True
     try:
