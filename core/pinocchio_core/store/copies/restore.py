@@ -18,7 +18,7 @@ from pinocchio_core.store.layouts.opening import open_database
 from pinocchio_core.store.sqlite.database import Database
 from pinocchio_core.store.sqlite.dsn import Dsn, dsn_of_path
 from pinocchio_core.store.sqlite.faults import fault_of, is_locked
-from pinocchio_core.store.sqlite.files import create_file, require_plain_file, sync_folder
+from pinocchio_core.store.sqlite.files import require_plain_file, sync_folder
 from pinocchio_core.store.sqlite.library import connected, library
 from pinocchio_core.store.sqlite.presence import nobody_else
 from pinocchio_core.store.tables.cursors import WebhookCursors
@@ -76,9 +76,10 @@ def restore_live(backup: Path, dsn: Dsn, *, now: datetime, progress: Progress = 
                 _set_floor(ready, floor, now)
                 _give_pages_of(opened.database, ready)
                 kept = _kept_name(database, now)
-                create_file(kept)
+                with unfinished(kept, "restoring", database=database) as copy:
+                    copy_database(database, copy)
+                    os.link(copy, kept)
                 try:
-                    copy_database(database, kept)
                     _overwrite(opened.database, ready)
                 except BaseException:
                     kept.unlink()

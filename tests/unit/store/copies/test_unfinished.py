@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pinocchio_core.store.copies.backup import make_backup
-from pinocchio_core.store.copies.restore import restore
+from pinocchio_core.store.copies.restore import restore, restore_live
 from pinocchio_core.store.sqlite.dsn import dsn_of_path
 
 NOW = datetime(2026, 2, 23, 22, 0, tzinfo=UTC)
@@ -29,6 +29,19 @@ RESTORE = (
     + """
 sys.addaudithook(lambda event, _: die() if event == "os.rename" else None)
 restore(one, dsn_of_path(str(two)), now=now)
+"""
+)
+
+
+RESTORE_LIVE = (
+    BEGIN
+    + """
+from pinocchio_core.store.copies.restore import restore_live
+def look(event, arguments):
+    if event == "sqlite3.connect" and ".before-restore." in str(arguments[0]):
+        die()
+sys.addaudithook(look)
+restore_live(one, dsn_of_path(str(two)), now=now)
 """
 )
 
@@ -83,3 +96,12 @@ def test_the_next_restore_removes_what_a_killed_one_left(store, add, path, tmp_p
     assert _names(tmp_path, ".restoring-")
     assert restore(tmp_path / name, dsn_of_path(str(path)), now=NOW).found.profiles == 1
     assert _names(tmp_path, ".restoring-") == []
+
+
+def test_a_live_restore_that_is_killed_leaves_no_kept_database_that_is_none(store, add, path, tmp_path, killed):
+    add("x")
+    make_backup(path, tmp_path / "copy", plugins={}, now=NOW)
+    killed(RESTORE_LIVE, tmp_path / "copy", path)
+    assert {".restoring-" in name for name in _names(tmp_path, ".before-restore.")} == {True}
+    kept = restore_live(tmp_path / "copy", dsn_of_path(str(path)), now=NOW).kept
+    assert _names(tmp_path, ".before-restore.") == [kept.name]
