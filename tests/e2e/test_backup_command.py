@@ -1,10 +1,15 @@
 """`pinocchio profiles backup | backups | verify`, as an operator runs them."""
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 
 import pytest
+
+from pinocchio_core.domain.slugs import printable
+from pinocchio_core.store.layouts.opening import open_database
+from pinocchio_core.store.sqlite.dsn import dsn_of_path
 
 PROFILES = "/api/chat/profiles"
 
@@ -83,3 +88,23 @@ def test_old_backups_are_removed_after_a_new_one(serving, run, tmp_path):
     second = json.loads(run(tmp_path, "profiles", "backup", "kept", "--keep", "1", "--json", **variables).stdout)
     assert second["removed"] == [first["path"]]
     assert not (tmp_path / first["path"]).exists()
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.db", b"line\n.db"])
+def test_a_name_that_is_no_text_is_shown_with_escapes(run, tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    open_database(dsn_of_path(str(path))).database.close()
+    variables = {"PINOCCHIO_PROFILE_REGISTRY_DB": path, "PYTHONIOENCODING": "utf-8:strict"}
+    made = [run(tmp_path, "profiles", "backup", *options, **variables) for options in ((), ("--json",))]
+    assert [(done.returncode, done.stderr) for done in made] == [(0, "")] * 2
+    shown = printable(path.name)
+    assert json.loads(made[1].stdout)["database"] == shown
+    assert shown in made[0].stdout
+    assert len(json.loads(run(tmp_path, "profiles", "backups", "--json", **variables).stdout)) == 2
+    for command in ("backups", "verify", "doctor"):
+        done = run(tmp_path, "profiles", command, **variables)
+        assert (done.stderr, shown in done.stdout) == ("", True), command
+    for command in ("verify", "doctor"):
+        done = run(tmp_path, "profiles", command, "--json", **variables)
+        assert (done.stderr, len(json.loads(done.stdout)) > 2) == ("", True), command
+    assert json.loads(run(tmp_path, "profiles", "backup", "--keep", "1", "--json", **variables).stdout)["removed"]

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from pinocchio_core.cli.options import DURATION, store_options
+from pinocchio_core.domain.slugs import printable
 from pinocchio_core.errors import SettingsError
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.checking.validation import Validation
@@ -66,9 +67,10 @@ def backup(
         }
         print_json({**document, "not_removed": pruned.failures})
     else:
-        click.echo(f"{target}: {manifest.profiles} profiles in {manifest.registries} registries, verified")
+        done = f"{manifest.profiles} profiles in {manifest.registries} registries, verified"
+        click.echo(f"{printable(str(target))}: {done}")
         for each in pruned.removed:
-            click.echo(f"removed {each}")
+            click.echo(f"removed {printable(str(each))}")
     for failure in pruned.failures:
         click.echo(failure, err=True)
 
@@ -95,7 +97,7 @@ def backups(as_json: bool, **where: Any) -> None:
         profiles = "?" if each.profiles is None else each.profiles
         state = "verified" if each.verified else "not verified"
         told = f"{each.created_at}  {each.size_bytes:>14,} bytes  {profiles:>8} profiles  {state:<12}"
-        click.echo(f"{told}  {each.format:<8}  {each.path}")
+        click.echo(f"{told}  {each.format:<8}  {printable(each.path)}")
 
 
 @click.command()
@@ -124,13 +126,12 @@ def verify(host: Host, /, path: Path | None, with_plugins: bool, as_json: bool, 
 
 def _print_found(found: Inspection) -> None:
     state = "sound" if found.sound else "NOT sound"
-    click.echo(
-        f"{found.path}: {state}, {found.profiles} profiles in {found.registries} registries, layout {found.layout}"
-    )
+    counts = f"{found.profiles} profiles in {found.registries} registries, layout {found.layout}"
+    click.echo(f"{printable(str(found.path))}: {state}, {counts}")
     for problem in found.problems:
-        click.echo(f"  {problem}")
+        click.echo(f"  {printable(problem)}")
     for lost in found.lost:
-        click.echo(f"  of the history, {lost}")
+        click.echo(f"  of the history, {printable(lost)}")
     for refused in found.refused:
         click.echo(f"  the installed plugins would refuse {refused}")
 
@@ -161,4 +162,21 @@ def _advance(bar: Any, done: int, total: int) -> None:
 
 def print_json(document: Any) -> None:
     """Print a document for machines, and for people who read it."""
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    try:
+        encoded = msgspec.json.encode(document)
+    except UnicodeEncodeError:  # names of files that are no UTF-8
+        encoded = msgspec.json.encode(_encodable(msgspec.to_builtins(document)))
+    click.echo(msgspec.json.format(encoded, indent=2).decode())
+
+
+def _encodable(value: Any) -> Any:
+    """A value with escapes for what no JSON can hold."""
+    if isinstance(value, dict):
+        return {key: _encodable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encodable(each) for each in value]
+    return "".join(_escaped_surrogate(char) for char in value) if isinstance(value, str) else value
+
+
+def _escaped_surrogate(char: str) -> str:
+    return printable(char) if "\ud800" <= char <= "\udfff" else char

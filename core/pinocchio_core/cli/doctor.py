@@ -8,6 +8,7 @@ import click
 
 from pinocchio_core.cli.backups import database_path, print_json, shown_progress
 from pinocchio_core.cli.options import DURATION, default_registry_option, store_options
+from pinocchio_core.domain.slugs import printable
 from pinocchio_core.host.host import Host
 from pinocchio_core.service.upkeep.doctor import diagnose
 from pinocchio_core.settings import parse_registry, parse_store
@@ -60,10 +61,10 @@ def doctor(
     if as_json:
         print_json({"database": str(path), "sound": not wrong, "checks": [vars(each) for each in checks]})
     else:
-        click.echo(path)
+        click.echo(printable(str(path)))
         for each in checks:
-            click.echo(f"{each.state:<8} {each.name:<12} {each.detail}")
+            click.echo(f"{each.state:<8} {each.name:<12} {printable(each.detail)}")
             if each.next_step:
-                click.echo(f"{'':<21} → {each.next_step}")
+                click.echo(f"{'':<21} → {printable(each.next_step)}")
     if wrong:
         click.get_current_context().exit(1)

@@ -167,8 +167,8 @@ def _manifest(
     found: Inspection, copy: Path, *, database: Path, destination: Path, plugins: Mapping[str, str], now: datetime
 ) -> Manifest:
     return Manifest(
-        file=destination.name,
-        database=database.name,
+        file=printable(destination.name),
+        database=printable(database.name),
         source=source_of(database),
         beside=destination.parent.resolve() == database.resolve().parent,
         created_at=now.astimezone().isoformat("T", "seconds"),
