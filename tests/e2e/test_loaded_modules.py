@@ -10,6 +10,7 @@ NOT_NEEDED_YET = {
     "ruamel.yaml": "files of profiles that are written",
     "httpx2": "the first turn of the engine openai",
     "tomllib": "the operator's files",
+    "termios": "the first client that reads slowly",
     "difflib": "the first name to guess at",
     "pinocchio_core.cli.workers": "several workers",
     "pinocchio_core.service.access.tokens": "tokens",
