@@ -65,7 +65,7 @@ class Environment:
         self._python = root / "bin" / "python"
         self._packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(root), "platbase": str(root)}))
         # site's own way of adding a folder also reads the links in it, those of editable installations among them
-        lines = [f"import site; site.addsitedir({path!r})" for path in sys.path if path]
+        lines = [f"import site; site.addsitedir({path!r})" for path in _installed_here()]
         failure = f"an environment cannot be made in {folder}"
         with _written(failure):
             (folder / "temporary").mkdir()
@@ -180,6 +180,13 @@ def _written(failure: str) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or printable(str(error))
         raise CandidateFailed(f"{failure}: {why}", next_step=ROOM) from error
+
+
+def _installed_here() -> list[str]:
+    """Where this program finds packages; not the standard library, which pip would keep from those who build them."""
+    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    standard |= {f"{path}/lib-dynload" for path in standard}
+    return [path for path in sys.path if path and path not in standard and not path.endswith(".zip")]
 
 
 def _version_here(name: str) -> str | None:
