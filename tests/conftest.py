@@ -134,6 +134,17 @@ def _ask():
     return ask
 
 
+@pytest.fixture
+def heeded():
+    """What is started meanwhile heeds signals that whoever runs the tests may ignore, as `nohup` and shells do."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture(scope="session")
 def pinocchio():
     """The command `pinocchio` of the environment that runs the tests."""

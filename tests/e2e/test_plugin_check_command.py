@@ -253,7 +253,7 @@ def test_reason_of_a_build_that_fails_is_told(check, sources):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_ends_what_the_check_has_started_and_leaves_nothing(
-    pinocchio, environment, sources, until, tmp_path, number
+    heeded, pinocchio, environment, sources, until, tmp_path, number
 ):
     marker, temporary = tmp_path / "marker", tmp_path / "temporary"
     temporary.mkdir()

@@ -185,7 +185,7 @@ SWALLOWS = "try:\n    wait('first')\nexcept BaseException:\n    pass\nwait('ente
 
 
 @pytest.fixture
-def started(pinocchio, environment, distribution, tmp_path):
+def started(heeded, pinocchio, environment, distribution, tmp_path):
     """Start a command of `pinocchio` beside a plugin with this source."""
     processes = []
 
