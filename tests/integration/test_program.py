@@ -1,5 +1,6 @@
 """A program that is put together and closed: all of it ends, whatever fails of it."""
 
+import gc
 import os
 import sys
 import threading
@@ -77,10 +78,11 @@ def everything_ended(path):
     """Check that no thread, no lock and no open file is left of a program."""
     before = set(threading.enumerate())
 
-    def check():
+    def check(*, files=True):
         assert set(threading.enumerate()) == before
         assert servers_with(path) is None
-        if sys.platform == "linux":
+        gc.collect()  # errors of older versions of Peewee hold a statement in a circle, and that its file
+        if files and sys.platform == "linux":
             assert not [name for name in open_files() if name.startswith(str(path.with_suffix("")))]
 
     return check
@@ -127,9 +129,9 @@ def test_a_database_that_is_locked_does_not_keep_a_program_from_closing(assemble
     with locked(path):
         program.close()
         assert servers_with(path) is None
-    everything_ended()
-    assert told.hooks == ["startup", "shutdown"]
     assert "another server tells webhooks only after a minute: store unavailable: the database is locked" in caplog.text
+    everything_ended(files=False)  # the record of the warning holds the error, and that a statement with older Peewees
+    assert told.hooks == ["startup", "shutdown"]
 
 
 def test_a_step_of_closing_that_fails_keeps_no_other_from_being_done(assembled, everything_ended):
