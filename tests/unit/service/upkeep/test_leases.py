@@ -12,23 +12,6 @@ from pinocchio_core.store.sqlite.dsn import dsn_of_path
 from pinocchio_core.store.store import Store
 
 
-class Clock:
-    now_ms = 1_700_000_000_000
-
-    def __call__(self):
-        return self.now_ms
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "profiles.db"
-
-
 @pytest.fixture
 def server(path, clock):
     """`server()`: the store and the lease of one more server on the database."""

@@ -19,26 +19,9 @@ from pinocchio_plugins import starter_profile
 HOUR_MS = 3_600_000
 
 
-class Clock:
-    now_ms = 1_700_000_000_000
-
-    def __call__(self):
-        return self.now_ms
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "backups"
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "profiles.db"
 
 
 @pytest.fixture
